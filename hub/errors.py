@@ -1,0 +1,157 @@
+"""Every error the hub raises on purpose.
+
+    HubError
+    ├── Transient                    may pass by itself: try again
+    │   ├── BrokerUnavailable        Kafka does not answer
+    │   ├── RegistryUnavailable      the schema registry does not answer
+    │   ├── StoreUnavailable         the SQL store does not answer
+    │   ├── SourceUnavailable        a source system, or its drop folder, cannot be read now
+    │   └── DeliveryRefusedForNow    a line answered 429 or 5xx, or not at all
+    └── Terminal                     will fail the same way again: mend something first
+        ├── ConfigurationError       a setting, mapping, policy pack or key file is wrong
+        │   ├── StackError           a real part (Kafka, registry, PostgreSQL) cannot be started here
+        │   └── TopologyMismatch     partition counts or partitioners differ from what was agreed
+        ├── SchemaError              a schema is missing, incompatible or does not fit its record
+        ├── DataFault                one bad record: to quarantine, with its reason
+        ├── VaultError               a key is missing, or a sealed value was altered
+        ├── PurposeRefused           a purpose does not cover what was asked
+        ├── Fenced                   another owner took this partition over: stop at once
+        ├── StateFromTheFuture       state was written by a newer release than this one
+        └── DeliveryRefused          a line answered 410 or another final refusal
+
+A retry policy reads the class (Transient or Terminal), never the text. Every text ends with what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HubError(Exception):
+    """Base of all. `code` is stable and may be counted in a metric; it never contains data."""
+
+    code: ClassVar[str] = "hub"
+
+
+class Transient(HubError):
+    """May pass by itself."""
+
+    code = "transient"
+
+
+class Terminal(HubError):
+    """Will fail the same way again."""
+
+    code = "terminal"
+
+
+class BrokerUnavailable(Transient):
+    """Kafka does not answer."""
+
+    code = "broker_unavailable"
+
+
+class RegistryUnavailable(Transient):
+    """The schema registry does not answer."""
+
+    code = "registry_unavailable"
+
+
+class StoreUnavailable(Transient):
+    """The SQL store does not answer."""
+
+    code = "store_unavailable"
+
+
+class SourceUnavailable(Transient):
+    """A source system, or its drop folder, cannot be read now."""
+
+    code = "source_unavailable"
+
+
+class DeliveryRefusedForNow(Transient):
+    """A line answered 429 or 5xx, or not at all. `retry_after_s` is what it asked for, if it did."""
+
+    code = "delivery_refused_for_now"
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ConfigurationError(Terminal):
+    """A setting, mapping, policy pack or key file is wrong."""
+
+    code = "configuration"
+
+
+class StackError(ConfigurationError):
+    """A real part cannot be started here. Says the problem and its remedy."""
+
+    code = "stack"
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} — {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class TopologyMismatch(ConfigurationError):
+    """Partition counts or partitioners differ from what was agreed."""
+
+    code = "topology_mismatch"
+
+
+class SchemaError(Terminal):
+    """A schema is missing, incompatible or does not fit its record."""
+
+    code = "schema"
+
+
+class DataFault(Terminal):
+    """One bad record.
+
+    It names source, record, field and value class; the value itself never appears, since the text reaches
+    logs and pages. `reason` is one of `hub.domain.codes.QUARANTINE_REASONS`.
+    """
+
+    code = "data_fault"
+
+    def __init__(self, source: str, record: str, field: str, reason: str, value_class: str, remedy: str) -> None:
+        super().__init__(f"{source} record {record}, field {field}: {reason} ({value_class}) — {remedy}")
+        self.source = source
+        self.record = record
+        self.field = field
+        self.reason = reason
+        self.value_class = value_class
+        self.remedy = remedy
+
+
+class VaultError(Terminal):
+    """A key is missing, or a sealed value was altered."""
+
+    code = "vault"
+
+
+class PurposeRefused(Terminal):
+    """A purpose does not cover what was asked."""
+
+    code = "purpose_refused"
+
+
+class Fenced(Terminal):
+    """Another owner took this partition over: this process must stop at once."""
+
+    code = "fenced"
+
+
+class StateFromTheFuture(Terminal):
+    """State was written by a newer release than this one."""
+
+    code = "state_from_the_future"
+
+
+class DeliveryRefused(Terminal):
+    """A line answered 410 or another final refusal."""
+
+    code = "delivery_refused"

@@ -1,0 +1,64 @@
+"""All settings of all processes, in one place: environment variables `HUB_…`, each with its default.
+
+A process reads them once at its start; the pure core never sees them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one deployment. `HUB_STORE_URL` alone moves it from SQLite to PostgreSQL."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
+
+    data_dir: Path = Field(Path("var"), description="where this deployment keeps its files")
+    brokers: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
+    registry_url: str = Field(
+        "http://127.0.0.1:8081/apis/ccompat/v7", description="schema registry, Confluent-compatible API"
+    )
+    store_url: str = Field("", description="SQLAlchemy URL of the store; empty: SQLite in data_dir")
+    vault_url: str = Field("", description="SQLAlchemy URL of the identity vault; empty: beside the store")
+    key_file: Path | None = Field(None, description="key file of the vault; empty: data_dir/keys.json")
+    sources: Path = Field(Path("connectors/sources"), description="folder of source mappings (YAML)")
+    source_root: Path = Field(Path("."), description="what relative addresses in source mappings stand on")
+    region: str = Field("331100", description="GB/T 2260 code of the deployment's region; chooses the policy pack")
+    partitions: int = Field(8, description="partitions of every joined topic; fixed at creation")
+    clock_file: Path | None = Field(
+        None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"
+    )
+    bind: str = Field("127.0.0.1", description="address HTTP servers bind to; there is no login yet, so loopback only")
+    worker_port: int = Field(6066, description="worker: health and metrics")
+    connector_port: int = Field(6067, description="connectors: health and metrics")
+    quality_port: int = Field(6068, description="quality: health and metrics")
+    dispatcher_port: int = Field(6069, description="dispatcher: health and metrics")
+    web_port: int = Field(8080, description="pages and API")
+    receiver_port: int = Field(8090, description="reference downstream receiver")
+
+    @property
+    def store(self) -> str:
+        """Store URL with its default filled in."""
+        return self.store_url or f"sqlite:///{self.data_dir / 'hub.db'}"
+
+    @property
+    def vault(self) -> str:
+        """Vault URL: its own file under SQLite (writers do not wait for each other), the same database otherwise."""
+        if self.vault_url:
+            return self.vault_url
+        return self.store_url if self.store_url else f"sqlite:///{self.data_dir / 'vault.db'}"
+
+    @property
+    def keys(self) -> Path:
+        """Path of the key file."""
+        return self.key_file or self.data_dir / "keys.json"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()
