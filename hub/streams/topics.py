@@ -1,0 +1,55 @@
+"""Every topic of the hub: name, key, partitions, retention. Created by `hub topics create`, checked at every start."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from hub.domain.facts import PAYLOADS
+
+DAY_MS: Final = 24 * 3600 * 1000
+FOR_EVER: Final = -1
+
+
+class Topic(Struct, frozen=True, kw_only=True):
+    """One topic. `joined` topics share one partition count, fixed at creation, and are keyed by murmur2."""
+
+    name: str
+    key: str
+    joined: bool
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int = FOR_EVER
+
+
+def _source_topics() -> tuple[Topic, ...]:
+    return tuple(Topic(name=f"{name}.v1", key="person", joined=True) for name in PAYLOADS)
+
+
+SOURCE_TOPICS: Final = _source_topics()
+"""Source topics are kept for ever and never compacted: they are what everything can be rebuilt from."""
+
+CONTRIBUTIONS: Final = Topic(name="contributions.v1", key="home", joined=True, retention_ms=30 * DAY_MS)
+DISPOSITIONS: Final = Topic(name="dispositions.v1", key="home", joined=True)
+ALERTS: Final = Topic(name="alerts.v1", key="home", joined=True)
+FINDINGS: Final = Topic(name="findings.v1", key="home", joined=True, retention_ms=30 * DAY_MS)
+CONFLICTS: Final = Topic(name="quality.conflicts.v1", key="person", joined=True)
+RECEIPTS: Final = Topic(name="receipts.v1", key="alert id", joined=False)
+RESULTS: Final = Topic(name="quality.results.v1", key="source", joined=False)
+QUARANTINE: Final = Topic(name="quarantine.v1", key="quarantine id", joined=False)
+PERSON_STATE: Final = Topic(name="hub-person-state.v1", key="person", joined=True, cleanup="compact")
+HOME_STATE: Final = Topic(name="hub-home-state.v1", key="home", joined=True, cleanup="compact")
+
+TOPICS: Final = (
+    *SOURCE_TOPICS,
+    CONTRIBUTIONS,
+    DISPOSITIONS,
+    ALERTS,
+    FINDINGS,
+    CONFLICTS,
+    RECEIPTS,
+    RESULTS,
+    QUARANTINE,
+    PERSON_STATE,
+    HOME_STATE,
+)
