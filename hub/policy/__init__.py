@@ -1,4 +1,5 @@
 """The law: dated parameters, rules in three values, calendars, and the catalogue of rules.
 
-Everything here is pure. Figures live in packs/<region>.yaml and nowhere else; formulas are small functions beside their article.
+Everything here is pure. Figures live in packs/<region>.yaml and nowhere else; a formula is a small function beside
+its article.
 """

@@ -6,7 +6,7 @@ Consumers keep their Kafka offsets in `consumer_offset`, in the same transaction
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Index, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {int: BigInteger, str: String(LONG), dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInteger, str: String(LONG), dict[str, Any]: JSON, list[Any]: JSON}
 
 
 class ConsumerOffset(Base):
