@@ -24,7 +24,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInteger, str: String(LONG), dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInteger,
+        str: String(LONG),
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
 
 
 class ConsumerOffset(Base):
