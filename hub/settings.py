@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     vault_url: str = Field("", description="SQLAlchemy URL of the identity vault; empty: beside the store")
     key_file: Path | None = Field(None, description="key file of the vault; empty: data_dir/keys.json")
     sources: Path = Field(Path("connectors/sources"), description="folder of source mappings (YAML)")
+    expectations: Path = Field(Path("expectations"), description="folder of expectation suites (JSON)")
     source_root: Path = Field(Path(), description="what relative addresses in source mappings stand on")
     region: str = Field("331100", description="GB/T 2260 code of the deployment's region; chooses the policy pack")
     partitions: int = Field(8, description="partitions of every joined topic; fixed at creation")

@@ -44,7 +44,7 @@ class RigidSpending(Struct, frozen=True, kw_only=True):
     paid_on: date
 
 
-class Resident(Struct, frozen=True, kw_only=True, tag="registration.resident"):
+class Resident(Struct, frozen=True, kw_only=True, tag_field="event", tag="registration.resident"):
     """户籍登记: entry in the household register (户口簿)."""
 
     hukou: str | None = None
@@ -62,7 +62,7 @@ class Resident(Struct, frozen=True, kw_only=True, tag="registration.resident"):
     id_prefix_era: str | None = None
 
 
-class Identity(Struct, frozen=True, kw_only=True, tag="registration.identity"):
+class Identity(Struct, frozen=True, kw_only=True, tag_field="event", tag="registration.identity"):
     """公民身份变更: a person's token changed (更正, 重号, 15→18, 拾婴入户)."""
 
     old_person: str
@@ -70,7 +70,7 @@ class Identity(Struct, frozen=True, kw_only=True, tag="registration.identity"):
     reason: str
 
 
-class Residence(Struct, frozen=True, kw_only=True, tag="registration.residence"):
+class Residence(Struct, frozen=True, kw_only=True, tag_field="event", tag="registration.residence"):
     """居住登记: where a person really lives (居住证, 流动人口, 网格核实)."""
 
     place: str
@@ -80,7 +80,7 @@ class Residence(Struct, frozen=True, kw_only=True, tag="registration.residence")
     lives_with: str | None = None
 
 
-class Kinship(Struct, frozen=True, kw_only=True, tag="registration.kinship"):
+class Kinship(Struct, frozen=True, kw_only=True, tag_field="event", tag="registration.kinship"):
     """亲属关系: one tie, published once for each end; or the statement that a list of ties is complete."""
 
     other: str | None = None
@@ -93,7 +93,7 @@ class Kinship(Struct, frozen=True, kw_only=True, tag="registration.kinship"):
     certifier: str | None = None
 
 
-class RegisteredDeath(Struct, frozen=True, kw_only=True, tag="registration.death"):
+class RegisteredDeath(Struct, frozen=True, kw_only=True, tag_field="event", tag="registration.death"):
     """死亡注销: death entered in the household register."""
 
     death_date: date | None = None
@@ -104,7 +104,7 @@ class RegisteredDeath(Struct, frozen=True, kw_only=True, tag="registration.death
     revoked: bool
 
 
-class MedicalDeath(Struct, frozen=True, kw_only=True, tag="medical.death"):
+class MedicalDeath(Struct, frozen=True, kw_only=True, tag_field="event", tag="medical.death"):
     """医学死亡证明: medical certificate of death."""
 
     death_date: date | None = None
@@ -113,7 +113,7 @@ class MedicalDeath(Struct, frozen=True, kw_only=True, tag="medical.death"):
     revoked: bool
 
 
-class Cremation(Struct, frozen=True, kw_only=True, tag="funeral.cremation"):
+class Cremation(Struct, frozen=True, kw_only=True, tag_field="event", tag="funeral.cremation"):
     """火化: cremation record of a funeral parlour."""
 
     cremated_on: date
@@ -121,7 +121,7 @@ class Cremation(Struct, frozen=True, kw_only=True, tag="funeral.cremation"):
     facility: str | None = None
 
 
-class JusticeStatus(Struct, frozen=True, kw_only=True, tag="justice.status"):
+class JusticeStatus(Struct, frozen=True, kw_only=True, tag_field="event", tag="justice.status"):
     """司法状态: prison, detention, declared missing and the like."""
 
     kind: str
@@ -133,7 +133,7 @@ class JusticeStatus(Struct, frozen=True, kw_only=True, tag="justice.status"):
     decided_by: str | None = None
 
 
-class Settlement(Struct, frozen=True, kw_only=True, tag="medical.settlement"):
+class Settlement(Struct, frozen=True, kw_only=True, tag_field="event", tag="medical.settlement"):
     """医保结算: one settlement of the medical insurance; negative where it reverses another."""
 
     service_from: date
@@ -151,7 +151,7 @@ class Settlement(Struct, frozen=True, kw_only=True, tag="medical.settlement"):
     reverses: str | None = None
 
 
-class Enrolment(Struct, frozen=True, kw_only=True, tag="insurance.enrolment"):
+class Enrolment(Struct, frozen=True, kw_only=True, tag_field="event", tag="insurance.enrolment"):
     """参保: medical or pension insurance of one year."""
 
     scheme: str
@@ -161,7 +161,7 @@ class Enrolment(Struct, frozen=True, kw_only=True, tag="insurance.enrolment"):
     subsidised_as: str | None = None
 
 
-class Pension(Struct, frozen=True, kw_only=True, tag="insurance.pension"):
+class Pension(Struct, frozen=True, kw_only=True, tag_field="event", tag="insurance.pension"):
     """养老金发放: one month's pension."""
 
     scheme: str
@@ -173,7 +173,7 @@ class Pension(Struct, frozen=True, kw_only=True, tag="insurance.pension"):
     last_alive_check: date | None = None
 
 
-class Certificate(Struct, frozen=True, kw_only=True, tag="disability.certificate"):
+class Certificate(Struct, frozen=True, kw_only=True, tag_field="event", tag="disability.certificate"):
     """残疾人证: disability certificate."""
 
     components: tuple[DisabilityComponent, ...] = ()
@@ -183,7 +183,7 @@ class Certificate(Struct, frozen=True, kw_only=True, tag="disability.certificate
     care_need_from: date | None = None
 
 
-class AidHousehold(Struct, frozen=True, kw_only=True, tag="assistance.household"):
+class AidHousehold(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.household"):
     """救助家庭成员: membership in a 共同生活家庭 as certified; one record a member."""
 
     aid_household: str
@@ -197,7 +197,7 @@ class AidHousehold(Struct, frozen=True, kw_only=True, tag="assistance.household"
     certified_on: date
 
 
-class Application(Struct, frozen=True, kw_only=True, tag="assistance.application"):
+class Application(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.application"):
     """救助申请: application for a benefit and its procedure."""
 
     benefit: str
@@ -216,7 +216,7 @@ class Application(Struct, frozen=True, kw_only=True, tag="assistance.application
     complex: bool
 
 
-class Check(Struct, frozen=True, kw_only=True, tag="assistance.check"):
+class Check(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.check"):
     """核对报告: report of the household's economic verification (居民家庭经济状况核对)."""
 
     aid_household: str
@@ -232,7 +232,7 @@ class Check(Struct, frozen=True, kw_only=True, tag="assistance.check"):
     authorised_until: date | None = None
 
 
-class Investigation(Struct, frozen=True, kw_only=True, tag="assistance.investigation"):
+class Investigation(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.investigation"):
     """入户调查: home visit."""
 
     aid_household: str
@@ -249,7 +249,7 @@ class Investigation(Struct, frozen=True, kw_only=True, tag="assistance.investiga
     labour_finding: str | None = None
 
 
-class Benefit(Struct, frozen=True, kw_only=True, tag="assistance.benefit"):
+class Benefit(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.benefit"):
     """在享救助: a benefit held."""
 
     type: str
@@ -265,7 +265,7 @@ class Benefit(Struct, frozen=True, kw_only=True, tag="assistance.benefit"):
     taper_started_on: date | None = None
 
 
-class Payment(Struct, frozen=True, kw_only=True, tag="assistance.payment"):
+class Payment(Struct, frozen=True, kw_only=True, tag_field="event", tag="assistance.payment"):
     """救助资金发放: money paid to a person's account (一卡通/社保卡)."""
 
     benefit: str
@@ -277,7 +277,7 @@ class Payment(Struct, frozen=True, kw_only=True, tag="assistance.payment"):
     account_holder_differs: bool | None = None
 
 
-class Coverage(Struct, frozen=True, kw_only=True, tag="source.coverage"):
+class Coverage(Struct, frozen=True, kw_only=True, tag_field="event", tag="source.coverage"):
     """数据覆盖说明: what a source is complete for; or, with a person, that nothing was found (查无记录)."""
 
     topic: str

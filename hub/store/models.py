@@ -205,6 +205,7 @@ class QualityResultRow(Base):
     day: Mapped[date] = mapped_column(Date)
     examples: Mapped[list[Any]]
     made_at: Mapped[int]
+    published: Mapped[bool] = mapped_column(Boolean, index=True)  # once Kafka has acknowledged it
 
 
 class QuarantineRow(Base):

@@ -165,10 +165,12 @@ def upgrade() -> None:
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("examples", sa.JSON(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("published", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "expectation", name=op.f("pk_quality_result")),
     )
     with op.batch_alter_table("quality_result", schema=None) as batch_op:
         batch_op.create_index("ix_quality_result_source", ["source", "made_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_quality_result_published"), ["published"], unique=False)
 
     op.create_table(
         "quarantine",
