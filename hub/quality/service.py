@@ -1,0 +1,217 @@
+"""`hub quality serve`: reads all source topics, runs the suites on micro-batches, keeps and publishes the results.
+
+A micro-batch is what arrived for one (source, topic) within one reading, bounded by count and by time. Results and
+offsets are one SQL transaction; results are published from the store afterwards and marked, so that each is
+published at least once and carries the same run id when it is published again. Beside it, the projector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from confluent_kafka import Message as KafkaMessage
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from hub.domain.messages import Event, Message, QualityResult
+from hub.domain.times import local_date
+from hub.errors import DataFault, Transient
+from hub.ops.clock import Clock
+from hub.ops.logs import logger
+from hub.quality.frames import frame_of
+from hub.quality.projector import PROJECTIONS, project
+from hub.quality.reports import result_of
+from hub.quality.runner import Checked, SuiteRunner
+from hub.settings import Settings
+from hub.store.db import session, upsert
+from hub.store.models import QualityResultRow
+from hub.streams.codec import Codec
+from hub.streams.consumers import StoreConsumer
+from hub.streams.producers import Producer, producer
+from hub.streams.topics import RESULTS, SOURCE_TOPICS
+
+BATCH_RECORDS: Final = 20_000
+"""Records held at once: about 40 MB of decoded events, and some seconds of checking."""
+
+BATCH_SECONDS: Final = 2.0
+"""Longest wait for a batch to fill: a quiet stream is checked this soon."""
+
+RETRY_S: Final = 3.0
+"""Pause after a Transient error before starting again from the store."""
+
+_CHECKED = Counter("hub_quality_records", "Records checked by the expectation suites", ("source",))
+_RESULTS = Counter("hub_quality_results", "Results of expectations", ("source", "outcome"))
+_RUN = Histogram("hub_quality_run_seconds", "Seconds one suite took on one micro-batch", ("topic",))
+_LAG = Gauge("hub_quality_lag_records", "Records not yet checked or projected", ("reader",))
+
+
+class Quality:
+    """The loop of the quality process."""
+
+    def __init__(self, settings: Settings, engine: Engine, regions: frozenset[str]) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._regions = regions
+        self._clock = Clock(settings)
+        self._codec = Codec(settings.registry_url)
+        self._runner = SuiteRunner(settings.expectations)
+        self._log = logger("quality")
+        self.ready = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop. A Transient error is logged and the work taken up again from the store."""
+        while not stop.is_set():
+            try:
+                self._serve(stop)
+            except Transient as error:
+                self.ready = False
+                self._log.warning("waiting for a part that does not answer", error=error.code, remedy=str(error))
+                stop.wait(RETRY_S)
+
+    def _serve(self, stop: threading.Event) -> None:
+        records = StoreConsumer(self._settings, "quality", [topic.name for topic in SOURCE_TOPICS], self._engine)
+        projected = StoreConsumer(self._settings, "quality-projector", list(PROJECTIONS), self._engine)
+        out = producer(self._settings)
+        try:
+            self.ready = True
+            while not stop.is_set():
+                worked = self._check(records, out) + self._project(projected)
+                if not worked:
+                    _LAG.labels("suites").set(sum(records.lag().values()))
+                    _LAG.labels("projector").set(sum(projected.lag().values()))
+        finally:
+            records.close()
+            projected.close()
+
+    def _check(self, consumer: StoreConsumer, out: Producer) -> int:
+        """One micro-batch: read, check, store with offsets, publish. Returns the records read."""
+        messages = _fill(consumer)
+        if not messages:
+            self._publish(out)
+            return 0
+        grouped: dict[tuple[str, str], list[tuple[KafkaMessage, Event]]] = defaultdict(list)
+        for message in messages:
+            event = self._decode(message)
+            if event is not None:
+                grouped[event.header.source, event.topic].append((message, event))
+        results = [
+            result
+            for (source, topic), batch in sorted(grouped.items())
+            for result in self._results(source, topic, batch)
+        ]
+        with session(self._engine) as db:
+            store_results(db, results)
+            consumer.record_offsets(db)
+        self._publish(out)
+        return len(messages)
+
+    def _decode(self, message: KafkaMessage) -> Event | None:
+        """The event, or None for a message the worker quarantines: it is counted there, once."""
+        value = message.value()
+        if value is None:
+            return None
+        try:
+            event = self._codec.decode(message.topic(), value)
+        except DataFault:
+            return None
+        return event if isinstance(event, Event) else None
+
+    def _results(self, source: str, topic: str, batch: Sequence[tuple[KafkaMessage, Event]]) -> list[QualityResult]:
+        events = [event for _message, event in batch]
+        frame = frame_of(topic, events, self._regions)
+        started = time.monotonic()
+        checked = self._runner.run(topic, frame)
+        _RUN.labels(topic).observe(time.monotonic() - started)
+        _CHECKED.labels(source).inc(len(frame))
+        for one in checked:
+            _RESULTS.labels(source, one.outcome).inc()
+        now = self._clock.now_ms()
+        run = run_id(source, topic, [message for message, _event in batch])
+        return [_result(run, source, topic, one, now) for one in checked]
+
+    def _publish(self, out: Producer) -> None:
+        """Publish what the store holds unpublished; marked only after Kafka has acknowledged."""
+        with session(self._engine, writes=False) as db:
+            rows = db.scalars(select(QualityResultRow).where(QualityResultRow.published.is_(False))).all()
+        if not rows:
+            return
+        for row in rows:
+            out.send(RESULTS.name, row.source, self._codec.encode(RESULTS.name, result_of(row)))
+        out.flush()
+        with session(self._engine) as db:
+            for run in sorted({row.run_id for row in rows}):
+                db.execute(update(QualityResultRow).where(QualityResultRow.run_id == run).values(published=True))
+
+    def _project(self, consumer: StoreConsumer) -> int:
+        messages = consumer.poll(BATCH_RECORDS, 0.05)
+        if not messages:
+            return 0
+        decoded: dict[str, list[Message]] = defaultdict(list)
+        for message in messages:
+            value = message.value()
+            body = None if value is None else self._codec.decode(message.topic(), value)
+            if body is not None and not isinstance(body, Event):
+                decoded[message.topic()].append(body)
+        with session(self._engine) as db:
+            project(db, decoded)
+            consumer.record_offsets(db)
+        return len(messages)
+
+
+def _fill(consumer: StoreConsumer) -> list[KafkaMessage]:
+    """A micro-batch: until it is full, or time is up, or the stream pauses after something arrived."""
+    messages: list[KafkaMessage] = []
+    deadline = time.monotonic() + BATCH_SECONDS
+    while len(messages) < BATCH_RECORDS and (left := deadline - time.monotonic()) > 0:
+        more = consumer.poll(BATCH_RECORDS - len(messages), min(left, 0.5))
+        if not more:
+            break
+        messages += more
+    return messages
+
+
+def run_id(source: str, topic: str, messages: Sequence[KafkaMessage]) -> str:
+    """Id of a run, 32 hex: from what was read, so that the same records checked again overwrite their results."""
+    ends: dict[int, tuple[int, int]] = {}
+    for message in messages:
+        first, _last = ends.get(message.partition(), (message.offset(), 0))
+        ends[message.partition()] = (first, message.offset())
+    text = f"{source}\x1f{topic}\x1f{sorted(ends.items())}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _result(run: str, source: str, topic: str, checked: Checked, now: int) -> QualityResult:
+    return QualityResult(
+        run_id=run,
+        source=source,
+        topic=topic,
+        suite=topic,
+        expectation=checked.expectation,
+        field=checked.field,
+        dimension=checked.dimension,
+        severity=checked.severity,
+        outcome=checked.outcome,
+        checked=checked.checked,
+        failed=checked.failed,
+        day=local_date(now),
+        examples=checked.examples,
+        made_at=now,
+    )
+
+
+def store_results(db: Session, results: Sequence[QualityResult]) -> None:
+    """Write results, unpublished; a repeat of a run overwrites it."""
+    rows: list[Mapping[str, object]] = []
+    for result in results:
+        row = msgspec.structs.asdict(result)
+        del row["region"]
+        row["examples"] = [msgspec.to_builtins(example) for example in result.examples]
+        rows.append({**row, "published": False})
+    upsert(db, QualityResultRow, [dict(row) for row in rows])
