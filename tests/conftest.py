@@ -1,0 +1,62 @@
+"""The real parts for tests: started once a session, when first asked for, on free loopback ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.stack import LocalStack, PostgresServer
+from hub.stack.java import JavaParts, resolve
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="session")
+def java_parts() -> JavaParts:
+    """The resolved Kafka and registry; the first run downloads them."""
+    return resolve()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The session's broker and registry. Shared: a test that stops or kills a part starts its own instead."""
+    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: LocalStack) -> str:
+    """bootstrap.servers of the session's broker. Shared: use topic and group names of your own."""
+    return stack.bootstrap
+
+
+@pytest.fixture(scope="session")
+def registry_url(stack: LocalStack) -> str:
+    """Base URL of the session's registry (Confluent-compatible API, FULL_TRANSITIVE). Shared."""
+    return stack.registry_url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy URL of the session's PostgreSQL. Shared: make a database or schema of your own in it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        server.wait_ready()
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Playwright drives Debian's Chromium, which asks nobody on the network for anything."""
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    return {
+        **browser_type_launch_args,
+        "executable_path": str(CHROMIUM),
+        "args": ["--no-sandbox", "--disable-gpu", *quiet],  # its sandbox does not start as root
+    }
