@@ -25,7 +25,7 @@ def serve() -> None:
     Example:
       HUB_BROKERS=kafka:9092 hub quality serve
     """
-    from hub.domain.regions import county_codes
+    from hub.divisions import county_codes
     from hub.ops.announce import announce
     from hub.ops.health import HealthServer
     from hub.ops.logs import configure
