@@ -1,4 +1,4 @@
-"""What pages read from the store: each function takes a session and returns rows or plain values; nothing is written."""
+"""What pages read from the store: each function takes a session and returns rows or plain values, writing nothing."""
 
 from __future__ import annotations
 
