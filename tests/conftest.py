@@ -60,3 +60,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         "executable_path": str(CHROMIUM),
         "args": ["--no-sandbox", "--disable-gpu", *quiet],  # its sandbox does not start as root
     }
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """None: tests name full addresses. Replaces pytest-playwright's own fixture, whose form pytest 9 warns about."""

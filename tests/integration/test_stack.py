@@ -18,6 +18,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from playwright.sync_api import Page
 
 from hub.errors import StackError
 from hub.stack import KafkaBroker, ManagedProcess, PostgresServer, SchemaRegistry, free_port
@@ -168,6 +169,12 @@ def test_a_stopped_postgres_leaves_no_file_and_no_listener() -> None:
     server.stop()
     assert not home.exists()
     assert not accepts(server.port)
+
+
+def test_the_browser_is_debians_and_shows_chinese(page: Page) -> None:
+    page.set_content("<title>民政</title><h1>丽水</h1>")
+    assert page.title() == "民政"
+    assert page.get_by_role("heading").inner_text() == "丽水"
 
 
 def test_a_part_that_dies_early_shows_its_last_words(tmp_path: Path) -> None:
