@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from hub.errors import VaultError
@@ -32,7 +34,8 @@ def verify(anchor: str | None) -> None:
       hub vault audit verify
       hub vault audit verify --anchor 5f0c…
     """
-    report = open_vault(settings()).verify_audit(anchor)
+    with closing(open_vault(settings())) as vault:
+        report = vault.verify_audit(anchor)
     if report.broken is not None:
         raise VaultError(
             f"the audit trail is broken at row {report.broken}: {report.why}; {report.rows} rows before it are whole — "

@@ -100,15 +100,17 @@ class AuditChain:
         """Walk the whole chain, in constant memory. Rows appended meanwhile are welcome."""
         head = db.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.link)).one()
         seq, link, found = 0, START, anchor == START
-        for row in db.execute(select(AUDIT).order_by(AUDIT.c.seq).execution_options(yield_per=1000)).mappings():
-            if row["seq"] != seq + 1:
-                return AuditReport(seq, link, seq + 1, "the row is missing")
-            if not hmac.compare_digest(self._link(link, dict(row)), row["link"]):
-                return AuditReport(seq, link, seq + 1, "the row, or the link before it, was changed")
-            seq, link = seq + 1, row["link"]
-            if seq == head.seq and link != head.link:
-                return AuditReport(seq, link, seq, "the head names another link for this row")
-            found = found or link == anchor
+        in_order = select(AUDIT).order_by(AUDIT.c.seq).execution_options(yield_per=1000)
+        with db.execute(in_order) as result:  # closed at the first broken row too
+            for row in result.mappings():
+                if row["seq"] != seq + 1:
+                    return AuditReport(seq, link, seq + 1, "the row is missing")
+                if not hmac.compare_digest(self._link(link, dict(row)), row["link"]):
+                    return AuditReport(seq, link, seq + 1, "the row, or the link before it, was changed")
+                seq, link = seq + 1, row["link"]
+                if seq == head.seq and link != head.link:
+                    return AuditReport(seq, link, seq, "the head names another link for this row")
+                found = found or link == anchor
         if seq < head.seq:
             return AuditReport(seq, link, seq + 1, "the rows from here to the head are missing")
         return AuditReport(seq, link, anchor_found=None if anchor is None else found)

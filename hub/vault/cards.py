@@ -98,6 +98,10 @@ class Vault:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _overwrite_what_is_deleted)
 
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._engine.dispose()
+
     def create(self) -> None:
         """Make the tables where they are not there yet; safe at every start. Then check that these keys fit.
 
@@ -398,10 +402,17 @@ class Vault:
 
 
 def open_vault(settings: Settings) -> Vault:
-    """The vault of this deployment, its tables made if need be. ConfigurationError without a fit key file."""
+    """The vault of this deployment, its tables made if need be. The caller closes it.
+
+    ConfigurationError without a fit key file; `Vault.create` says what else.
+    """
     keys = load_keys(settings.keys)
     vault = Vault(open_store(settings.vault), keys, load_purposes(), Clock(settings).now_ms)
-    vault.create()
+    try:
+        vault.create()
+    except BaseException:
+        vault.close()
+        raise
     return vault
 
 
