@@ -1,4 +1,4 @@
-"""Published division codes (GB/T 2260 and the statistical codes below it) of 丽水 and 浦江, and what became of retired ones.
+"""Published division codes (GB/T 2260, statistical codes below it) of 丽水 and 浦江, and what followed retired ones.
 
 The files in `divisions/` say where they come from.
 """
