@@ -30,7 +30,7 @@ from hub.domain.messages import (
     Receipt,
 )
 from hub.errors import DataFault, SchemaError
-from hub.streams.schemas import load_schemas, registry_client, subject_of, unavailable
+from hub.streams.schemas import UNREACHABLE, load_schemas, registry_client, subject_of, unavailable
 
 _FRAME: Final = struct.Struct(">bI")
 MAGIC: Final = 0
@@ -105,6 +105,10 @@ class Codec:
         except (msgspec.ValidationError, KeyError) as error:
             raise _fault(topic, "schema_misfit", f"{len(data)} bytes") from error
 
+    def close(self) -> None:
+        """Let go of the registry's connections."""
+        self._client.__exit__()
+
     def _writer(self, topic: str) -> tuple[bytes, Any]:
         if topic not in self._own:
             raise SchemaError(f"there is no schemas/{topic}.avsc — add it and run `hub schemas register`")
@@ -114,7 +118,7 @@ class Codec:
             if error.http_status_code == 404:
                 raise SchemaError(f"the schema of {topic} is not registered — run `hub schemas register`") from error
             raise unavailable(self._url) from error
-        except OSError as error:
+        except UNREACHABLE as error:
             raise unavailable(self._url) from error
         schema = fastavro.parse_schema(msgspec.json.decode(registered.schema.schema_str or "null"))
         self._writers[topic] = (_FRAME.pack(MAGIC, registered.schema_id), schema)
@@ -127,7 +131,7 @@ class Codec:
             if error.http_status_code == 404:
                 raise _fault(topic, "unknown_schema", f"id {schema_id}") from error
             raise unavailable(self._url) from error
-        except OSError as error:
+        except UNREACHABLE as error:
             raise unavailable(self._url) from error
         self._readers[schema_id] = fastavro.parse_schema(msgspec.json.decode(schema.schema_str or "null"))
         return self._readers[schema_id]

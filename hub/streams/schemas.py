@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -23,6 +24,8 @@ COMPATIBILITY: Final = "FULL_TRANSITIVE"
 
 PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 REGISTRY_TIMEOUT_S: Final = 10.0
+UNREACHABLE: Final = (OSError, httpx2.TransportError)
+"""How the client says that nobody answers: it talks through httpx2."""
 
 
 @lru_cache(maxsize=4)
@@ -122,20 +125,20 @@ def register(registry_url: str, topics: Iterable[str] | None = None) -> dict[str
     SchemaError when the registry refuses one as incompatible; RegistryUnavailable when it does not answer.
     """
     schemas = load_schemas()
-    client = registry_client(registry_url)
     ids: dict[str, int] = {}
-    for topic in sorted(topics or schemas):
-        try:
-            ids[topic] = client.register_schema(subject_of(topic), Schema(canonical(schemas[topic]), "AVRO"))
-            client.set_compatibility(subject_of(topic), COMPATIBILITY)
-        except SchemaRegistryError as error:
-            if error.http_status_code in (409, 422):
-                raise SchemaError(
-                    f"the registry refuses {topic} as incompatible — add fields only, each with a default"
-                ) from error
-            raise unavailable(registry_url) from error
-        except OSError as error:
-            raise unavailable(registry_url) from error
+    with registry_client(registry_url) as client:
+        for topic in sorted(topics or schemas):
+            try:
+                ids[topic] = client.register_schema(subject_of(topic), Schema(canonical(schemas[topic]), "AVRO"))
+                client.set_compatibility(subject_of(topic), COMPATIBILITY)
+            except SchemaRegistryError as error:
+                if error.http_status_code in (409, 422):
+                    raise SchemaError(
+                        f"the registry refuses {topic} as incompatible — add fields only, each with a default"
+                    ) from error
+                raise unavailable(registry_url) from error
+            except UNREACHABLE as error:
+                raise unavailable(registry_url) from error
     return ids
 
 

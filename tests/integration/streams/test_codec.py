@@ -1,0 +1,103 @@
+"""The codec against the real registry: what goes out comes back, and each kind of bad bytes has its reason."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from hub.domain.facts import PAYLOADS
+from hub.domain.messages import Contribution, Event, Fact, Header
+from hub.errors import DataFault, RegistryUnavailable, SchemaError
+from hub.stack.process import free_port
+from hub.streams.codec import MESSAGES, Codec
+from hub.streams.schemas import register
+from tests.unit.quality.samples import event
+
+LONG = st.integers(-(2**63), 2**63 - 1)
+
+
+@pytest.fixture(scope="module")
+def codec(registry_url: str) -> Iterator[Codec]:
+    """A codec on a registry that has all schemas."""
+    register(registry_url)
+    made = Codec(registry_url)
+    yield made
+    made.close()
+
+
+def strategy(hint: Any) -> st.SearchStrategy[Any]:
+    """Values of a type, integers within what Avro can hold."""
+    return st.from_type(hint)
+
+
+st.register_type_strategy(int, st.integers(-(2**31), 2**31 - 1))
+
+
+@pytest.mark.parametrize("topic", PAYLOADS)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_events_come_back(codec: Codec, topic: str, data: st.DataObject) -> None:
+    """Any header and payload of the types."""
+    sent = Event(topic, data.draw(strategy(Header)), data.draw(st.none() | strategy(PAYLOADS[topic])))
+    assert codec.decode(f"{topic}.v1", codec.encode(f"{topic}.v1", sent)) == sent
+
+
+@pytest.mark.parametrize("topic", MESSAGES)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_messages_come_back(codec: Codec, topic: str, data: st.DataObject) -> None:
+    """Any message of the types."""
+    sent = data.draw(strategy(MESSAGES[topic]))
+    assert codec.decode(topic, codec.encode(topic, sent)) == sent
+
+
+def test_contributions_come_back_with_every_topic(codec: Codec) -> None:
+    """One fact of each topic, in the order homes keep them."""
+    facts = tuple(
+        Fact(topic, "s", "r", 1, None, 1, 2, 3, None, None, event(topic).payload) for topic in sorted(PAYLOADS)
+    )
+    sent = Contribution("person:a", "a", ("self",), "LIVE", 1, 2, facts)
+    assert codec.decode("contributions.v1", codec.encode("contributions.v1", sent)) == sent
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda good: b"\x01" + good[1:], "bad_magic"),
+        (lambda good: b"", "bad_magic"),
+        (lambda good: good[:3], "truncated"),
+        (lambda good: good[:-4], "truncated"),
+        (lambda good: good[:1] + struct.pack(">I", 987654) + good[5:], "unknown_schema"),
+        (lambda good: good + b"\x00", "schema_misfit"),
+    ],
+)
+def test_bad_bytes_have_their_reason(codec: Codec, damage: Any, reason: str) -> None:
+    """Data faults go to quarantine under these codes."""
+    good = codec.encode("registration.resident.v1", event("registration.resident"))
+    with pytest.raises(DataFault) as fault:
+        codec.decode("registration.resident.v1", damage(good))
+    assert fault.value.reason == reason
+
+
+def test_a_registry_that_is_away_is_no_data_fault(codec: Codec) -> None:
+    """Nothing may be quarantined because the registry is down."""
+    good = codec.encode("registration.resident.v1", event("registration.resident"))
+    away = Codec(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(RegistryUnavailable):
+        away.decode("registration.resident.v1", good)
+    with pytest.raises(RegistryUnavailable):
+        away.encode("registration.resident.v1", event("registration.resident"))
+    away.close()
+
+
+def test_a_value_that_does_not_fit_is_refused(codec: Codec) -> None:
+    """A null where the schema wants a text."""
+    bad = event("registration.death")
+    with pytest.raises(SchemaError, match="does not fit"):
+        codec.encode("medical.death.v1", bad._replace(header=None))  # type: ignore[arg-type]  # the misfit is the test
