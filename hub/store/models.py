@@ -242,17 +242,23 @@ class IngestPosition(Base):
 
 
 class IngestRecord(Base):
-    """The last version published of a record, and under which key: what a change of person or a vanished row needs."""
+    """The last version published of a record, and under which key: what a change of person or a vanished row needs.
+
+    Written before it is published; `batch` above the last one done (in `ingest_position`) says that it may not have
+    left yet and is to be published again as it stands.
+    """
 
     __tablename__ = "ingest_record"
     source: Mapped[str] = mapped_column(String(CODE), primary_key=True)
     topic: Mapped[str] = mapped_column(String(CODE), primary_key=True)
     record_id: Mapped[str] = mapped_column(String(LONG), primary_key=True)
     person: Mapped[str] = mapped_column(String(TOKEN), primary_key=True)  # a tie is published once for each end
-    version: Mapped[int]
-    digest: Mapped[str] = mapped_column(String(TOKEN))  # of the payload, to see an unchanged row
+    version: Mapped[int]  # as published
+    source_version: Mapped[int]  # the highest the source has shown; the hub's own annulments do not count here
+    digest: Mapped[str] = mapped_column(String(TOKEN))  # of the content, to see an unchanged row
     live: Mapped[bool] = mapped_column(Boolean)
-    seen_run: Mapped[int]  # the snapshot that last held it
+    batch: Mapped[int]
+    received_at: Mapped[int]
 
 
 class IngestCount(Base):

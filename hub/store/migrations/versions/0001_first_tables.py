@@ -96,9 +96,11 @@ def upgrade() -> None:
         sa.Column("record_id", sa.String(length=200), nullable=False),
         sa.Column("person", sa.String(length=64), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("source_version", sa.BigInteger(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("live", sa.Boolean(), nullable=False),
-        sa.Column("seen_run", sa.BigInteger(), nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("source", "topic", "record_id", "person", name=op.f("pk_ingest_record")),
     )
     op.create_table(
