@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,10 +27,12 @@ from hub.stack.java import JavaParts, resolve
 from hub.stack.process import accepts
 
 PATIENCE_S = 30.0
-SCHEMA_V1 = {"type": "record", "name": "Probe", "fields": [{"name": "name", "type": "string"}]}
-SCHEMA_WITHOUT_DEFAULT = {
-    **SCHEMA_V1,
-    "fields": [{"name": "name", "type": "string"}, {"name": "must", "type": "int"}],
+SCHEMA_V1: dict[str, Any] = {"type": "record", "name": "Probe", "fields": [{"name": "name", "type": "string"}]}
+MUST_HAVE = {"name": "must", "type": "int"}
+MAY_HAVE = {"name": "may", "type": ["null", "int"], "default": None}
+INCOMPATIBLE = {
+    "new reader, old record": {**SCHEMA_V1, "fields": [*SCHEMA_V1["fields"], MUST_HAVE]},
+    "old reader, new record": {**SCHEMA_V1, "fields": [MAY_HAVE]},
 }
 
 
@@ -143,12 +146,15 @@ def test_a_killed_registry_keeps_its_schemas_and_its_rule(registry: SchemaRegist
     assert ask(f"{registry.url}/config")["compatibilityLevel"] == "FULL_TRANSITIVE"
 
 
-def test_the_session_registry_refuses_an_incompatible_schema(registry_url: str) -> None:
-    register(registry_url, "stack.refuses-value", SCHEMA_V1)
+@pytest.mark.parametrize("case", INCOMPATIBLE)
+def test_the_session_registry_refuses_an_incompatible_schema(registry_url: str, case: str) -> None:
+    subject = f"stack.{case.replace(', ', '-').replace(' ', '-')}-value"
+    register(registry_url, subject, SCHEMA_V1)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        register(registry_url, "stack.refuses-value", SCHEMA_WITHOUT_DEFAULT)
+        register(registry_url, subject, INCOMPATIBLE[case])
     with refused.value:
         assert refused.value.code == 409
+    assert ask(f"{registry_url}/config")["compatibilityLevel"] == "FULL_TRANSITIVE"
 
 
 def test_postgres_answers(postgres_url: str) -> None:
