@@ -270,6 +270,32 @@ def age_reached(w: World, county: str, turn: int) -> None:
     w.plant("elder_age_allowance", person, "not_applicable", "reaches eighty", changes_on=day)
 
 
+def conflicts(w: World, county: str, turn: int) -> None:
+    """Sources that disagree: two days of death, two live households, a replaced number, somebody nobody registered."""
+    person = elder(w, county, 70)
+    if turn == 0:
+        w.registered_death(person, w.day(40))
+        w.certified_death(person, w.day(43))
+        w.conflicts.append(("deaths_differ", person.number))
+        stranger = w.adult(50, MALE, county)
+        w.settlement(stranger, 30, 200, cash=60)
+        w.conflicts.append(("unknown_in_registration", stranger.number))
+    elif turn == 1:
+        w.aid_household((person, "self"))
+        w.aid_household((person, "self"))
+        w.conflicts.append(("two_live_households", person.number))
+    else:
+        old, new = person.number, w.people.number(person.birth, person.sex, county)
+
+        def replaced() -> None:
+            w.alter("resident", person.record, number=new)
+            w.put("identity", "BG", old=old, new=new, reason="corrected", county=county)
+            w.settlement(person, 0, 150, cash=40)
+
+        w.later(replaced)
+        w.conflicts.append(("replaced_identity", old))
+
+
 STORIES: Final[tuple[Story, ...]] = (
     death_benefit_yes,
     death_benefit_no,
@@ -290,4 +316,5 @@ STORIES: Final[tuple[Story, ...]] = (
     age_unknown,
     age_taken_back,
     age_reached,
+    conflicts,
 )

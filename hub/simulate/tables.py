@@ -67,6 +67,7 @@ class Tables:
     rng: Random
     tables: dict[str, dict[str, Row]] = field(default_factory=dict)
     truth: list[Planted] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
     touched: set[tuple[str, str]] = field(default_factory=set)
     removed: dict[tuple[str, str], Row] = field(default_factory=dict)
     wave: int = 1
