@@ -17,7 +17,11 @@
         ├── PurposeRefused           a purpose does not cover what was asked
         ├── Fenced                   another owner took this partition over: stop at once
         ├── StateFromTheFuture       state was written by a newer release than this one
-        └── DeliveryRefused          a line answered 410 or another final refusal
+        ├── StateUnreadable          state is damaged, or older than this release reads
+        ├── StaleCase                a case changed since it was read: look again, then decide
+        ├── UnknownAlert             no case, or no delivery, of this alert
+        └── DeliveryRefused          a line answered with a final refusal
+            └── EndpointGone         a line answered 410: nothing is sent there until somebody enables it
 
 A retry policy reads the class (Transient or Terminal), never the text. Every text ends with what to do.
 """
@@ -70,12 +74,17 @@ class SourceUnavailable(Transient):
 
 
 class DeliveryRefusedForNow(Transient):
-    """A line answered 429 or 5xx, or not at all. `retry_after_s` is what it asked for, if it did."""
+    """A line answered 429 or 5xx, or not at all.
+
+    `answer` is a stable code of what happened, as `http_503` or `timeout`; `retry_after_s` is what the line asked
+    for, if it did.
+    """
 
     code = "delivery_refused_for_now"
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, answer: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
+        self.answer = answer
         self.retry_after_s = retry_after_s
 
 
@@ -151,7 +160,35 @@ class StateFromTheFuture(Terminal):
     code = "state_from_the_future"
 
 
+class StateUnreadable(Terminal):
+    """State is damaged, or older than this release reads."""
+
+    code = "state_unreadable"
+
+
+class StaleCase(Terminal):
+    """A case changed since it was read: look again, then decide."""
+
+    code = "stale_case"
+
+
+class UnknownAlert(Terminal):
+    """No case, or no delivery, of this alert."""
+
+    code = "unknown_alert"
+
+
 class DeliveryRefused(Terminal):
-    """A line answered 410 or another final refusal."""
+    """A line answered with a final refusal. `answer` is a stable code of it, as `http_400`."""
 
     code = "delivery_refused"
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+class EndpointGone(DeliveryRefused):
+    """A line answered 410: nothing is sent there until somebody enables it."""
+
+    code = "endpoint_gone"
