@@ -28,7 +28,12 @@ class Settings(BaseSettings):
     sources: Path = Field(Path("connectors/sources"), description="folder of source mappings (YAML)")
     expectations: Path = Field(Path("expectations"), description="folder of expectation suites (JSON)")
     source_root: Path = Field(Path(), description="what relative addresses in source mappings stand on")
+    lines_file: Path | None = Field(None, description="register of the lines (YAML); empty: the one shipped")
+    line_endpoints: dict[str, str] = Field(
+        {}, description='line → URL its alerts go to, as JSON: {"funeral": "https://…"}; over what the register says'
+    )
     region: str = Field("331100", description="GB/T 2260 code of the deployment's region; chooses the policy pack")
+    overlay: str = Field("", description="policy pack laid over the official ones; demo: 演示参数（非官方）")
     partitions: int = Field(8, description="partitions of every joined topic; fixed at creation")
     clock_file: Path | None = Field(
         None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"

@@ -1,0 +1,111 @@
+"""The hub's own processes, started as a deployment would start them: `hub …` with HUB_… in the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hub.settings import Settings
+from hub.stack import LocalStack
+from hub.stack.process import ManagedProcess, accepts, free_port
+
+READY_S: Final = 60.0
+"""Longest wait for one process: Great Expectations alone takes seconds to import on two busy cores."""
+
+COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "receiver": ("receiver", "--answer", "handle"),
+    "worker": ("worker",),
+    "dispatcher": ("dispatch",),
+    "quality": ("quality", "serve"),
+    "web": ("web",),
+    "connector": ("connect",),
+}
+"""Process → its command, in the order they are started; the connector last, when all others listen."""
+
+
+def port(wanted: int) -> int:
+    """The usual port when it is free, else a free one: a second demo, or another program, must not stop this one."""
+    return free_port() if accepts(wanted) else wanted
+
+
+def demo_settings(data_dir: Path, stack: LocalStack, store_url: str, partitions: int) -> Settings:
+    """Settings of the demo's deployment."""
+    usual = Settings()
+    return Settings(
+        data_dir=data_dir,
+        brokers=stack.bootstrap,
+        registry_url=stack.registry_url,
+        store_url=store_url,
+        source_root=data_dir / "offices",
+        clock_file=data_dir / "clock",
+        overlay="demo",
+        partitions=partitions,
+        worker_port=port(usual.worker_port),
+        connector_port=port(usual.connector_port),
+        quality_port=port(usual.quality_port),
+        dispatcher_port=port(usual.dispatcher_port),
+        web_port=port(usual.web_port),
+        receiver_port=port(usual.receiver_port),
+    )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as HUB_… variables, for child processes."""
+    return {
+        f"HUB_{name.upper()}": str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and value != ""
+    }
+
+
+def ready_url(name: str, settings: Settings) -> str:
+    """Where a process says that it is ready."""
+    return f"http://{settings.bind}:{getattr(settings, f'{name}_port')}/ready"
+
+
+class Processes:
+    """The hub's processes of one demo."""
+
+    def __init__(self, settings: Settings) -> None:
+        # The bare parent environment could hold HUB_… of another deployment.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+        self._settings = settings
+        self._running: dict[str, ManagedProcess] = {}
+        self._environment = {**inherited, **environment(settings)}
+
+    def start(self, name: str) -> None:
+        """Start one and wait until it is ready. StackError with the end of its log when it is not."""
+        process = self.launch(name)
+        process.wait_ready(ready_url(name, self._settings), READY_S)
+
+    def launch(self, name: str) -> ManagedProcess:
+        """Start one without waiting."""
+        process = ManagedProcess(
+            f"hub {name}",
+            [sys.executable, "-m", "hub.cli.main", *COMMANDS[name]],
+            self._settings.data_dir / "logs" / f"{name}.log",
+            env=self._environment,
+        )
+        process.start()
+        self._running[name] = process
+        return process
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one, as a fault would."""
+        self._running[name].kill()
+
+    def alive(self) -> bool:
+        """Whether all that were started still run."""
+        return all(process.running for process in self._running.values())
+
+    def ended(self) -> list[str]:
+        """Names of those that ended by themselves."""
+        return [name for name, process in self._running.items() if not process.running]
+
+    def stop(self) -> None:
+        """Stop all, the last started first: connectors before those they feed."""
+        for process in reversed(self._running.values()):
+            process.terminate()
