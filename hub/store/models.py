@@ -96,7 +96,7 @@ class Outbox(Base):
     rule: Mapped[str] = mapped_column(String(CODE))
     region: Mapped[str | None] = mapped_column(String(12))
     township: Mapped[str | None] = mapped_column(String(12))
-    state: Mapped[str] = mapped_column(String(12))  # shadow, held, pending, accepted, refused
+    state: Mapped[str] = mapped_column(String(12))  # shadow, held, pending, accepted, refused, superseded, dropped
     body: Mapped[dict[str, Any]]
     webhook_id: Mapped[str] = mapped_column(String(TOKEN))  # the idempotency key, the same over all retries
     attempts: Mapped[int] = mapped_column(Integer)
@@ -126,6 +126,16 @@ class Release(Base):
     township: Mapped[str] = mapped_column(String(12), primary_key=True)
     per_minute: Mapped[int] = mapped_column(Integer)
     released_at: Mapped[int]
+
+
+class DeliveryCount(Base):
+    """Alerts of a rule that were to leave on a day: what the daily budgets are measured against."""
+
+    __tablename__ = "delivery_count"
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    rule: Mapped[str] = mapped_column(String(CODE), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12), primary_key=True)  # open, withdraw
+    count: Mapped[int] = mapped_column(Integer)
 
 
 class DispositionRow(Base):
@@ -294,3 +304,12 @@ class Received(Base):
     payload_hash: Mapped[str] = mapped_column(String(TOKEN))
     accepted_at: Mapped[int]
     times_seen: Mapped[int] = mapped_column(Integer)
+
+
+class Owed(Base):
+    """Reference receiver only: a receipt it owes the hub, until the hub has taken it."""
+
+    __tablename__ = "receiver_owed"
+    receipt_id: Mapped[str] = mapped_column(String(TOKEN), primary_key=True)
+    body: Mapped[dict[str, Any]]
+    sent: Mapped[bool] = mapped_column(Boolean, index=True)

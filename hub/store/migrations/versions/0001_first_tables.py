@@ -35,6 +35,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("consumer", "topic", "partition", name=op.f("pk_consumer_offset")),
     )
     op.create_table(
+        "delivery_count",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("rule", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "rule", "kind", name=op.f("pk_delivery_count")),
+    )
+    op.create_table(
         "disposition",
         sa.Column("disposition_id", sa.String(length=64), nullable=False),
         sa.Column("alert_id", sa.String(length=64), nullable=False),
@@ -214,6 +222,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_receipt_published"), ["published"], unique=False)
 
     op.create_table(
+        "receiver_owed",
+        sa.Column("receipt_id", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("sent", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receiver_owed")),
+    )
+    with op.batch_alter_table("receiver_owed", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_receiver_owed_sent"), ["sent"], unique=False)
+
+    op.create_table(
         "receiver_received",
         sa.Column("webhook_id", sa.String(length=64), nullable=False),
         sa.Column("alert_id", sa.String(length=64), nullable=False),
@@ -275,6 +293,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_receiver_received_alert_id"))
 
     op.drop_table("receiver_received")
+    with op.batch_alter_table("receiver_owed", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_receiver_owed_sent"))
+
+    op.drop_table("receiver_owed")
     with op.batch_alter_table("receipt", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_receipt_published"))
         batch_op.drop_index(batch_op.f("ix_receipt_alert_id"))
@@ -310,6 +332,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_disposition_alert_id"))
 
     op.drop_table("disposition")
+    op.drop_table("delivery_count")
     op.drop_table("consumer_offset")
     with op.batch_alter_table("case_history", schema=None) as batch_op:
         batch_op.drop_index("ix_case_history_alert")
