@@ -20,7 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from connectors.codes import CHECKED_FIELDS, FIELD_CODES, PERSON_FIELDS, TOKEN_FIELDS
-from connectors.mapping import SourceMapping, Stream, Value
+from connectors.mapping import Person, SourceMapping, Stream, Value
 from hub.domain.facts import PAYLOADS
 from hub.errors import ConfigurationError
 
@@ -178,6 +178,7 @@ def _stream_faults(mapping: SourceMapping, stream: Stream) -> Iterator[Fault]:
     needs_person = stream.topic != _WITHOUT_PERSON
     if needs_person and (stream.person is None or stream.person.optional):
         yield "person", f"{stream.topic} is always about a person: name the column of the citizen number, not optional"
+    yield from _clear_number_faults(stream)
     payload = shapes(PAYLOADS[stream.topic])
     yield from _field_faults(mapping, stream, stream.topic, stream.fields, payload, "fields")
     if stream.publish_for == "both_ends" and stream.topic != "registration.kinship":
@@ -190,6 +191,25 @@ def _stream_faults(mapping: SourceMapping, stream: Stream) -> Iterator[Fault]:
         value: Value | None = getattr(stream, name)
         if value is not None and (value.array or value.person is not None):
             yield name, "takes one column or constant"
+
+
+def _people(values: Iterable[Value]) -> Iterator[Person]:
+    for value in values:
+        if value.person is not None:
+            yield value.person
+        yield from _people((value.fields or {}).values())
+        yield from _people([value.item] if value.item is not None else [])
+
+
+def _clear_number_faults(stream: Stream) -> Iterator[Fault]:
+    """Columns of citizen numbers may be used to make tokens, and for nothing that leaves as it is."""
+    own = [stream.person] if stream.person is not None else []
+    numbers = {person.column for person in [*own, *_people(stream.fields.values())]}
+    if not stream.record_id.hashed and (found := numbers & set(stream.record_id.columns)):
+        yield "record_id.hashed", f"{', '.join(sorted(found))} holds citizen numbers: set hashed: true"
+    for name, value in stream.fields.items():
+        if value.column in numbers and value.number_part is None and value.token is None:
+            yield f"fields.{name}", f"{value.column} holds citizen numbers: use person, token or number_part"
 
 
 def _reading_faults(mapping: SourceMapping, stream: Stream) -> Iterator[Fault]:
