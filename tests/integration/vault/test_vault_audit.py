@@ -93,7 +93,23 @@ def test_a_missing_row_is_found(vault: Vault, trail: Engine, gone: list[int], br
     """At the start, in the middle, at the end."""
     with trail.begin() as connection:
         connection.execute(delete(AUDIT).where(AUDIT.c.seq.in_(gone)))
-    assert vault.verify_audit().broken == broken
+    report = vault.verify_audit()
+    assert report.broken == broken
+    assert "missing" in str(report.why)
+
+
+def test_a_row_of_another_past_is_found(vault: Vault, trail: Engine) -> None:
+    """A true row, but of a trail that went on differently: it hangs on the rows before it."""
+    old = rows(trail, AUDIT)
+    with trail.begin() as connection:
+        connection.execute(delete(AUDIT).where(AUDIT.c.seq > 2))
+        connection.execute(update(AUDIT_HEAD).values(seq=2, link=old[1]["link"]))
+    for n in range(3):
+        vault.open(NOBODY, ["name"], "caseworker.review", "web:zhou", f"other-{n}")
+    assert vault.verify_audit().whole
+    with trail.begin() as connection:
+        connection.execute(update(AUDIT).where(AUDIT.c.seq == 4).values(old[3]))
+    assert vault.verify_audit().broken == 4
 
 
 def test_a_row_put_in_is_found(vault: Vault, trail: Engine) -> None:
