@@ -21,6 +21,7 @@ from connectors.source import Cells, Row
 from connectors.values import Misfit, instant_of, whole_of
 from hub.domain import citizen_id
 from hub.domain.facts import PAYLOADS, Kinship, Payload, Resident
+from hub.domain.times import local_date
 from hub.errors import DataFault
 from hub.vault.cards import IdentityCard
 from hub.vault.tokens import Tokens
