@@ -17,8 +17,11 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from hub.errors import RegistryUnavailable, SchemaError
+from hub.streams.compatibility import full_problems
 
 FOLDER: Final = Path(__file__).parents[2] / "schemas"
+RELEASED: Final = FOLDER / "released"
+"""One JSON file a release, topic → whole schema, written by `hub schemas freeze` and never changed after."""
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 """Topics are kept for ever and replayed: every release must read what any release wrote, and the other way round."""
 
@@ -140,6 +143,57 @@ def register(registry_url: str, topics: Iterable[str] | None = None) -> dict[str
             except UNREACHABLE as error:
                 raise unavailable(registry_url) from error
     return ids
+
+
+def freeze(version: str, folder: Path = FOLDER, released: Path = RELEASED) -> Path:
+    """Write the schemas of a release down. SchemaError when that release was frozen already."""
+    path = released / f"{version}.json"
+    if path.exists():
+        raise SchemaError(f"{path.name} was frozen already and stays as it is — choose the next version")
+    released.mkdir(parents=True, exist_ok=True)
+    lines = [f"{json.dumps(topic)}: {canonical(_bare(schema))}" for topic, schema in load_schemas(folder).items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    return path
+
+
+def _bare(schema: Any) -> Any:
+    """A schema without its documentation, which compatibility does not look at."""
+    if isinstance(schema, list):
+        return [_bare(part) for part in schema]
+    if isinstance(schema, dict):
+        return {key: value if key == "default" else _bare(value) for key, value in schema.items() if key != "doc"}
+    return schema
+
+
+def check_released(folder: Path = FOLDER, released: Path = RELEASED) -> list[str]:
+    """What keeps the schemas of `folder` from living beside those of every release; empty when nothing does."""
+    current = load_schemas(folder)
+    found = []
+    for path in sorted(released.glob("*.json")):
+        for topic, old in json.loads(path.read_text()).items():
+            if topic not in current:
+                found.append(f"{topic}: release {path.stem} has it, and its records are kept for ever")
+                continue
+            found += [f"{topic} against release {path.stem}: {text}" for text in full_problems(current[topic], old)]
+    return found
+
+
+def check_registry(registry_url: str, folder: Path = FOLDER) -> list[str]:
+    """The same, asked of a registry and all versions it holds. A topic it does not hold yet is no problem."""
+    found = []
+    with registry_client(registry_url) as client:
+        for topic, schema in sorted(load_schemas(folder).items()):
+            try:
+                good = client.test_compatibility_all_versions(subject_of(topic), Schema(canonical(schema), "AVRO"))
+            except SchemaRegistryError as error:
+                if error.http_status_code == 404:
+                    continue
+                raise unavailable(registry_url) from error
+            except UNREACHABLE as error:
+                raise unavailable(registry_url) from error
+            if not good:
+                found.append(f"{topic}: the registry finds it incompatible with a registered version")
+    return found
 
 
 def unavailable(registry_url: str) -> RegistryUnavailable:

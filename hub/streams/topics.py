@@ -10,6 +10,11 @@ from hub.domain.facts import PAYLOADS
 
 DAY_MS: Final = 24 * 3600 * 1000
 FOR_EVER: Final = -1
+EVENT_BYTES: Final = 1024 * 1024
+"""Largest value of a source event, headers included: some thousand times a usual one."""
+
+LARGE_BYTES: Final = 8 * 1024 * 1024
+"""For what is made of many events: a home's facts, a person's state, a sealed original with its envelope."""
 
 
 class Topic(Struct, frozen=True, kw_only=True):
@@ -20,6 +25,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     joined: bool
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = FOR_EVER
+    max_bytes: int = EVENT_BYTES
 
 
 def _source_topics() -> tuple[Topic, ...]:
@@ -29,16 +35,20 @@ def _source_topics() -> tuple[Topic, ...]:
 SOURCE_TOPICS: Final = _source_topics()
 """Source topics are kept for ever and never compacted: they are what everything can be rebuilt from."""
 
-CONTRIBUTIONS: Final = Topic(name="contributions.v1", key="home", joined=True, retention_ms=30 * DAY_MS)
+CONTRIBUTIONS: Final = Topic(
+    name="contributions.v1", key="home", joined=True, retention_ms=30 * DAY_MS, max_bytes=LARGE_BYTES
+)
 DISPOSITIONS: Final = Topic(name="dispositions.v1", key="home", joined=True)
-ALERTS: Final = Topic(name="alerts.v1", key="home", joined=True)
+ALERTS: Final = Topic(name="alerts.v1", key="home", joined=True, max_bytes=LARGE_BYTES)
 FINDINGS: Final = Topic(name="findings.v1", key="home", joined=True, retention_ms=30 * DAY_MS)
 CONFLICTS: Final = Topic(name="quality.conflicts.v1", key="person", joined=True)
 RECEIPTS: Final = Topic(name="receipts.v1", key="alert id", joined=False)
 RESULTS: Final = Topic(name="quality.results.v1", key="source", joined=False)
-QUARANTINE: Final = Topic(name="quarantine.v1", key="quarantine id", joined=False)
-PERSON_STATE: Final = Topic(name="hub-person-state.v1", key="person", joined=True, cleanup="compact")
-HOME_STATE: Final = Topic(name="hub-home-state.v1", key="home", joined=True, cleanup="compact")
+QUARANTINE: Final = Topic(name="quarantine.v1", key="quarantine id", joined=False, max_bytes=LARGE_BYTES)
+PERSON_STATE: Final = Topic(
+    name="hub-person-state.v1", key="person", joined=True, cleanup="compact", max_bytes=LARGE_BYTES
+)
+HOME_STATE: Final = Topic(name="hub-home-state.v1", key="home", joined=True, cleanup="compact", max_bytes=LARGE_BYTES)
 
 TOPICS: Final = (
     *SOURCE_TOPICS,
