@@ -15,15 +15,14 @@ from msgspec import Struct
 WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999, 2^(18-i) mod 11
 CHECK_CHARACTERS: Final = "10X98765432"  # GB 11643-1999, by the weighted sum mod 11
 
-PROVINCES: Final = frozenset(
-    (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83)
-)
+_PROVINCES: Final = (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66))
+PROVINCES: Final = frozenset(map(str, (*_PROVINCES, 71, 81, 82, 83)))
 """First two digits of GB/T 2260; 81, 82, 83 are also what the residence permits of 港澳台 residents begin with."""
 
-LISHUI: Final = frozenset((331101, 331102, *range(331121, 331128), 331181))
+LISHUI: Final = frozenset(map(str, (331101, 331102, *range(331121, 331128), 331181)))
 """Prefixes issued since 丽水 became a city of prefecture level (2000)."""
 
-LISHUI_BEFORE_2000: Final = frozenset((332501, 332502, *range(332521, 332534), 332581, 332582))
+LISHUI_BEFORE_2000: Final = frozenset(map(str, (332501, 332502, *range(332521, 332534), 332581, 332582)))
 """Prefixes of the former 丽水地区. Up to 1981 the same codes named counties of 金华, but numbers were first issued in
 1984 and the prefix is the one of the issue: whoever holds such a number was registered in 丽水, however old. (PyPI
 id-validator goes by the year of birth and says 金华 there.) 332530–332533 left by 1985 and are accepted as history."""
@@ -123,11 +122,10 @@ def _date(digits: str) -> date | None:
 
 
 def _era(prefix: str, birth: date) -> Era | None:
-    code = int(prefix)
-    if code in LISHUI:
+    if prefix in LISHUI:
         return "current"
-    if code in LISHUI_BEFORE_2000:
+    if prefix in LISHUI_BEFORE_2000:
         return "before_2000" if birth.year <= LAST_YEAR_OF_3325 else None
-    if code // 10000 not in PROVINCES or code % 10000 == 0 or code // 100 in (3311, 3325):
+    if prefix[:2] not in PROVINCES or prefix[2:] == "0000" or prefix[:4] in ("3311", "3325"):
         return None
     return "elsewhere"
