@@ -8,6 +8,8 @@ from collections.abc import MutableMapping
 from typing import Any, Final, cast
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 REFUSED_KEYS: Final = frozenset(
     {"name", "number", "citizen_id", "id_number", "address", "phone", "person", "token", "payload", "row", "value"}
@@ -42,7 +44,8 @@ def configure(process: str, level: int = logging.INFO) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                # Local variables of a traceback may hold a whole record: they are left out.
+                ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )

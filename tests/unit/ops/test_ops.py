@@ -40,6 +40,11 @@ def test_rehearsal_clock_follows_its_file(tmp_path: Path) -> None:
         clock.now_ms()
 
 
+def fail_with(number: str) -> None:
+    """Fails while a local variable holds a citizen number."""
+    raise ValueError(f"{len(number)} characters")
+
+
 def test_a_log_line_never_carries_personal_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys that could are refused, whoever passes them."""
     stream = io.StringIO()
@@ -48,10 +53,15 @@ def test_a_log_line_never_carries_personal_data(monkeypatch: pytest.MonkeyPatch)
     try:
         configure("test")
         logger("ops").info("read", number="332501199001010011", source="ga")
+        try:
+            fail_with("332501199001010011")
+        except ValueError:
+            logger("ops").exception("failed")
     finally:
         logging.getLogger().handlers[:] = handlers
         logging.getLogger().setLevel(level)
-    line = json.loads(stream.getvalue())
+    line, traceback = (json.loads(text) for text in stream.getvalue().splitlines())
+    assert traceback["exception"][0]["exc_type"] == "ValueError"
     assert "332501199001010011" not in stream.getvalue()
     assert (line["number"], line["source"], line["process"]) == ("refused", "ga", "test")
 
