@@ -1,0 +1,53 @@
+"""The whole flow on the real parts, from departments' files to acknowledged alerts, against the oracle."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, select, text
+
+from hub.demo.poison import send_poison
+from hub.stack import LocalStack
+from hub.store.db import session
+from hub.store.models import Case, DispositionRow, Outbox, QuarantineRow
+from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """First load in shadow, release, second wave, time passing; each time the open alerts are the oracle's."""
+    store_url = ""
+    if database == "postgresql":
+        server = request.getfixturevalue("postgres_url")
+        with create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text("CREATE DATABASE flow"))
+        store_url = server.rsplit("/", 1)[0] + "/flow"
+    with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack, store_url=store_url) as made:
+        made.start()
+        send_poison(made.settings)
+        made.wait("first load")
+        with session(made.engine, writes=False) as db:
+            assert set(db.scalars(select(Outbox.state))) == {"shadow"}, "nothing leaves before it is released"
+            reasons = set(db.scalars(select(QuarantineRow.reason)))
+        assert {"bad_magic", "truncated", "unknown_schema", "null_key", "citizen_id_check"} <= reasons
+        assert_agrees_with_the_oracle(made)
+
+        made.hub("release", "--all")
+        made.wait("release")
+        assert_accepted_once(made)
+
+        made.second_wave()
+        made.wait("second wave")
+        assert_agrees_with_the_oracle(made)
+        made.pass_time(timedelta(days=45))
+        made.wait("time passing")
+        assert_agrees_with_the_oracle(made)
+        assert_accepted_once(made)
+        with session(made.engine, writes=False) as db:
+            states = set(db.scalars(select(Case.alert_state)))
+            answered = db.scalars(select(DispositionRow.published)).all()
+        assert states == {"OPEN", "AMENDED", "WITHDRAWN"}
+        assert answered
+        assert all(answered), "every disposition went back to the stream"
