@@ -1,0 +1,335 @@
+"""Stage 1: folds the facts of each person, contributes them to the homes they matter to, and finds conflicts.
+
+A fact is keyed by (topic, source, record_id) and version. The newest version wins; an equal or older one is a replay
+or superseded. ANNUL and ERASED leave a floor, so that they take back what comes later but is older. Of two contents
+under one version the smaller digest wins (a taking back beats both), and a conflict says so. Hence state and ties are
+a function of the *set* of records: order, duplicates and the ends of batches do not matter. Only `sequence`, which
+orders the contributions of one person, counts how often something was sent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from hub.discovery.conflicts import Known, conflict_id, find
+from hub.discovery.law import Law
+from hub.discovery.shapes import States, StepResult
+from hub.discovery.state import Floor, PersonState, RecordKey
+from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
+from hub.domain.homes import COVERAGE_HOME, home_id
+from hub.domain.messages import Conflict, Contribution, Event, Fact, Output
+from hub.errors import DataFault
+
+ROLE_AT_OTHER: Final = {
+    "son": "parent",
+    "daughter": "parent",
+    "father": "child",
+    "mother": "child",
+    "spouse": "spouse",
+}
+"""What I am at the home of the other end of a kinship record, by what the other is to me."""
+
+CONTRIBUTIONS, CONFLICTS = "contributions.v1", "quality.conflicts.v1"
+RESIDENT: Final = "registration.resident"
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class PersonStep:
+    """The person step under one law. `generation` rises when the state is rebuilt from the log."""
+
+    def __init__(self, law: Law, generation: int = 0) -> None:
+        self._generation = generation
+        self._reads = law.reads()
+        self._carried = law.carried
+
+    def step(self, states: States[PersonState], records: Iterable[Event], now: int) -> StepResult[PersonState]:
+        """Fold a batch of source events of one partition. `now` (UTC ms) only dates conflicts.
+
+        DataFault for an event that `owner` refuses.
+        """
+        result: StepResult[PersonState] = StepResult()
+        events: dict[str, list[Event]] = defaultdict(list)
+        for event in records:
+            events[owner(event)].append(event)
+
+        # Coverage first: it decides what the absence of a person from the register means.
+        statements = self._fold_coverage(states, events.pop(COVERAGE_HOME, []), result)
+        restated = statements is not None
+        if statements is None:
+            state = states.get(COVERAGE_HOME)
+            statements = _about_residents(state.facts if state else ())
+        else:
+            for key in states.keys():  # noqa: SIM118  States is no dict and cannot be iterated
+                if key != COVERAGE_HOME:
+                    events.setdefault(key, [])
+
+        for person, own in events.items():
+            before = states.get(person) or PersonState(self._generation, 0, self._reads)
+            folding = Folding(before)
+            for event in own:
+                result.counts[f"record:{folding.apply(event)}"] += 1
+            if folding.changed or restated or before.reads != self._reads:
+                self._finish(person, before, folding, statements, now, result)
+        return result
+
+    def _fold_coverage(
+        self, states: States[PersonState], events: list[Event], result: StepResult[PersonState]
+    ) -> tuple[Fact, ...] | None:
+        """Fold region statements and pass them on. Statements about the resident register, if those changed."""
+        if not events:
+            return None
+        before = states.get(COVERAGE_HOME) or PersonState(self._generation, 0, self._reads)
+        folding = Folding(before)
+        for event in events:
+            result.counts[f"record:{folding.apply(event)}"] += 1
+        if not folding.changed:
+            return None
+        after = msgspec.structs.replace(folding.state(), sequence=before.sequence + 1)
+        result.changes[COVERAGE_HOME] = after
+        if after.facts != before.facts:
+            contribution = Contribution(
+                COVERAGE_HOME, COVERAGE_HOME, (), "LIVE", after.generation, after.sequence, after.facts
+            )
+            result.outputs.append(Output(CONTRIBUTIONS, COVERAGE_HOME, contribution, here=True))
+        statements = _about_residents(after.facts)
+        return statements if statements != _about_residents(before.facts) else None
+
+    def _finish(
+        self,
+        person: str,
+        before: PersonState,
+        folding: Folding,
+        statements: tuple[Fact, ...],
+        now: int,
+        result: StepResult[PersonState],
+    ) -> None:
+        """Compare what the person is now with what was said of it, and say the difference once."""
+        moved = folding.moved_topics()
+        folded = folding.state() if folding.changed else before
+        by_topic: dict[str, list[Fact]] = defaultdict(list)
+        for fact in folded.facts:
+            by_topic[fact.topic].append(fact)
+
+        sequence = before.sequence + 1
+        outputs: list[Output] = []
+        everything = before.reads != self._reads
+        sent: dict[str, tuple[str, ...]] = {}
+        for home, roles in ties(person, by_topic).items():
+            topics = self._carried(home, roles)
+            if not topics:
+                continue
+            sent[home] = roles
+            if everything or before.sent.get(home) != roles or not topics.isdisjoint(moved):
+                facts = tuple(fact for fact in folded.facts if fact.topic in topics)
+                live = Contribution(home, person, roles, "LIVE", before.generation, sequence, facts)
+                outputs.append(Output(CONTRIBUTIONS, home, live))
+        for home, roles in before.sent.items():
+            if home not in sent:
+                ended = Contribution(home, person, roles, "ENDED", before.generation, sequence, ())
+                outputs.append(Output(CONTRIBUTIONS, home, ended))
+
+        known = Known(person, by_topic, folding.versions(), frozenset(folded.collided), statements)
+        conflicts = _conflicts(known, before.conflicts, sequence, now, outputs)
+        if folding.changed or outputs or everything:
+            result.outputs.extend(outputs)
+            result.changes[person] = msgspec.structs.replace(
+                folded,
+                sequence=sequence if outputs else before.sequence,
+                reads=self._reads,
+                sent=sent,
+                conflicts=conflicts,
+            )
+
+
+class Folding:
+    """One state being folded. Records are applied one by one; `state()` is what came of them."""
+
+    def __init__(self, before: PersonState) -> None:
+        self._before = before
+        self._facts: dict[RecordKey, Fact] = {(f.topic, f.source, f.record_id): f for f in before.facts}
+        self._floors: dict[RecordKey, Floor] = {(f.topic, f.source, f.record_id): f for f in before.floors}
+        self._collided = set(before.collided)
+        self._touched: dict[RecordKey, Fact | None] = {}
+        self.changed = False
+
+    def apply(self, event: Event) -> str:
+        """Fold one event; says what became of it: new, updated, taken_back, replayed, superseded, collided, erased."""
+        header = event.header
+        key = (event.topic, header.source, header.record_id)
+        held: Fact | Floor | None = self._facts.get(key) or self._floors.get(key)
+        if held is not None and header.version < held.version:
+            return "erased" if isinstance(held, Floor) and held.erased else "superseded"
+        new: Fact | Floor
+        if header.change == "UPSERT" and event.payload is not None:
+            new = Fact(
+                event.topic,
+                header.source,
+                header.record_id,
+                header.version,
+                header.region,
+                header.event_time,
+                header.record_time,
+                header.received_at,
+                header.valid_from,
+                header.valid_to,
+                event.payload,
+            )
+        else:
+            new = Floor(*key, header.version, header.change == "ERASED")
+        if held is not None and header.version == held.version:
+            return self._same_version(key, held, new)
+        self._collided.discard(key)
+        self._put(key, new)
+        if isinstance(new, Floor):
+            return "taken_back"
+        return "new" if held is None else "updated"
+
+    def _same_version(self, key: RecordKey, held: Fact | Floor, new: Fact | Floor) -> str:
+        if held == new:
+            return "replayed"
+        order = sorted((held, new), key=_precedence)
+        if order[0] is not held:
+            self._put(key, order[0])
+        if _content(held) == _content(new):
+            return "replayed"  # the same content, only received or recorded at another time: the earliest stays
+        if key not in self._collided:
+            self._collided.add(key)
+            self.changed = True
+        return "collided"
+
+    def _put(self, key: RecordKey, value: Fact | Floor) -> None:
+        self.changed = True
+        self._touched.setdefault(key, self._facts.get(key))
+        if isinstance(value, Floor):
+            self._facts.pop(key, None)
+            self._floors[key] = value
+        else:
+            self._floors.pop(key, None)
+            self._facts[key] = value
+
+    def moved_topics(self) -> set[str]:
+        """Topics of which a live fact is another than before the batch."""
+        return {key[0] for key, before in self._touched.items() if self._facts.get(key) != before}
+
+    def versions(self) -> dict[RecordKey, int]:
+        """Newest version of each record of which two contents came."""
+        return {key: (self._facts.get(key) or self._floors[key]).version for key in self._collided}
+
+    def state(self) -> PersonState:
+        """The folded state; what was sent and said stays as it was."""
+        return msgspec.structs.replace(
+            self._before,
+            facts=tuple(self._facts[key] for key in sorted(self._facts)),
+            floors=tuple(self._floors[key] for key in sorted(self._floors)),
+            collided=tuple(sorted(self._collided)),
+        )
+
+
+def ties(person: str, facts: dict[str, list[Fact]]) -> dict[str, tuple[str, ...]]:
+    """Homes that a person contributes to, with its roles there, ordered. Free of time: homes decide by date.
+
+    A person without any live fact contributes nowhere.
+    """
+    if not facts:
+        return {}
+    roles: dict[str, set[str]] = defaultdict(set)
+    roles[home_id("person", person)].add("self")
+    for fact in facts.get("registration.kinship", ()):
+        kin = fact.payload
+        if isinstance(kin, Kinship) and kin.other is not None and kin.relation in ROLE_AT_OTHER:
+            roles[home_id("person", kin.other)].add(ROLE_AT_OTHER[kin.relation])
+    memberships = [f.payload for f in facts.get("assistance.household", ()) if isinstance(f.payload, AidHousehold)]
+    for membership in memberships:
+        roles[home_id("household", membership.aid_household)].add("member")
+    if all(membership.until is not None for membership in memberships):
+        for fact in facts.get(RESIDENT, ()):
+            entry = fact.payload
+            if isinstance(entry, Resident) and entry.hukou_kind == "family" and entry.hukou is not None:
+                roles[home_id("candidate", entry.hukou)].add("member")
+    return {home: tuple(sorted(roles[home])) for home in sorted(roles)}
+
+
+def owner(event: Event) -> str:
+    """Key of the state that an event belongs to: its person, or COVERAGE_HOME for a region statement.
+
+    DataFault for an event that is about nobody, or that states nothing: a driver asks this of every record before
+    `step`, and quarantines what is refused.
+    """
+    header = event.header
+    if header.change == "UPSERT" and event.payload is None:
+        raise DataFault(
+            header.source, header.record_id, "payload", "schema_misfit", "absent", "send the record with its content"
+        )
+    if header.person is not None:
+        return header.person
+    if event.topic == "source.coverage":
+        return COVERAGE_HOME
+    raise DataFault(
+        header.source,
+        header.record_id,
+        "header.person",
+        "null_key",
+        "absent",
+        "only a coverage statement is about no person: mend the source's mapping",
+    )
+
+
+def _about_residents(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    return tuple(f for f in facts if isinstance(f.payload, Coverage) and f.payload.topic == RESIDENT)
+
+
+def _content(value: Fact | Floor) -> object:
+    """What a version says, without when it was recorded or received. All takings back say the same."""
+    if isinstance(value, Floor):
+        return None
+    return (value.region, value.valid_from, value.valid_to, value.payload)
+
+
+def _precedence(value: Fact | Floor) -> tuple[int, bytes, int, int, int]:
+    """Which of two values of one version wins (the least): erasure, annulment, smallest digest, earliest received."""
+    if isinstance(value, Floor):
+        return (0 if value.erased else 1, b"", 0, 0, 0)
+    digest = blake2b(_encode(_content(value)), digest_size=16).digest()
+    return (2, digest, value.received_at, value.record_time, value.event_time)
+
+
+def _conflicts(known: Known, before: dict[str, str], sequence: int, now: int, outputs: list[Output]) -> dict[str, str]:
+    """Say what opened, changed or closed. Returns the open conflicts: id → digest of what was said."""
+    after: dict[str, str] = {}
+    for found in find(known):
+        identifier = conflict_id(known.person, found)
+        digest = blake2b(_encode(found), digest_size=8).hexdigest()
+        after[identifier] = f"{found.kind}|{found.field}|{digest}"
+        if before.get(identifier) != after[identifier]:
+            conflict = Conflict(
+                conflict_id=identifier,
+                kind=found.kind,
+                person=known.person,
+                state="OPEN",
+                sequence=sequence,
+                field=found.field,
+                region=found.region,
+                parties=found.parties,
+                seen_at=now,
+            )
+            outputs.append(Output(CONFLICTS, known.person, conflict))
+    for identifier, said in before.items():
+        if identifier not in after:
+            kind, field, _ = said.split("|")
+            closed = Conflict(
+                conflict_id=identifier,
+                kind=kind,
+                person=known.person,
+                state="CLOSED",
+                sequence=sequence,
+                field=field,
+                seen_at=now,
+            )
+            outputs.append(Output(CONFLICTS, known.person, closed))
+    return after

@@ -1,0 +1,152 @@
+"""What the two steps remember, and how it is written: (codec version, fold version), then msgpack.
+
+A state value is read by the release that wrote it and by the next one. Struct fields are positional and are only ever
+added at the end, with a default, so that a newer release reads an older value; what an older release cannot read
+carries a higher codec version. The *codec* version counts layouts, the *fold* version counts meanings: when a fold
+would make another state of the same records, it rises and the next generation is built beside the old one. A value
+that is newer than this release ends the process (`StateFromTheFuture`): going on would write it back shortened.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from hub.domain.messages import Contribution, Fact, Missing
+from hub.errors import StateFromTheFuture, StateUnreadable
+
+CODEC: Final = 1
+FOLD: Final = 1
+_PREFIX: Final = bytes((CODEC, FOLD))
+_OLDEST: Final = (1, 1)
+"""What release N − 1 wrote; the first release has none before it."""
+
+RecordKey = tuple[str, str, str]
+"""(topic, source, record_id)."""
+
+Stage = Literal["none", "held", "open", "suppressed"]
+FullTruth = Literal["yes", "no", "unknown", "not_applicable"]
+
+
+class Floor(Struct, frozen=True, array_like=True):
+    """What stays of a record that was taken back: an equal or older version of it no longer counts."""
+
+    topic: str
+    source: str
+    record_id: str
+    version: int
+    erased: bool
+
+
+class PersonState(Struct, frozen=True, array_like=True):
+    """One person: its live facts ordered by (topic, source, record_id), and what was said of it.
+
+    `collided` are the records of which two contents came under the newest version. `sent` maps each home that this
+    person contributes to onto its roles there. `conflicts` maps each open conflict onto a digest of its last message.
+    `reads` is the fingerprint of the law by which contributions were last made.
+    """
+
+    generation: int
+    sequence: int
+    reads: str
+    facts: tuple[Fact, ...] = ()
+    floors: tuple[Floor, ...] = ()
+    collided: tuple[RecordKey, ...] = ()
+    sent: dict[str, tuple[str, ...]] = {}
+    conflicts: dict[str, str] = {}
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """The newest disposition of one evidence hash. Later is (made_at, disposition_id), so that order cannot matter."""
+
+    evidence_hash: str
+    suppress: bool
+    made_at: int
+    disposition_id: str
+
+
+class RuleState(Struct, frozen=True, array_like=True):
+    """One rule at one home: what it says now, and the alert that left last.
+
+    `stage` is where the finding stands. `episode` and `revision` number the newest alert; `live` says that its last
+    revision was not a withdrawal. `evidence_hash` to `due_on` are as that revision said.
+    """
+
+    truth: FullTruth
+    stage: Stage = "none"
+    sequence: int = 0
+    missing: tuple[Missing, ...] = ()
+    region: str | None = None
+    township: str | None = None
+    episode: int = 0
+    revision: int = 0
+    live: bool = False
+    evidence_hash: str = ""
+    amount_fen: int | None = None
+    grade: Literal["case", "lead"] = "case"
+    opened_on: date | None = None
+    due_on: date | None = None
+    due_kind: Literal["service", "statutory"] = "service"
+
+
+class HomeState(Struct, frozen=True, array_like=True):
+    """One home: the newest contribution of each person (ENDED ones stay as floors), and each rule's state."""
+
+    contributions: dict[str, Contribution] = {}
+    rules: dict[str, RuleState] = {}
+    answers: dict[str, tuple[Answer, ...]] = {}
+    next_review: date | None = None
+    policy_hash: str | None = None
+    region: str | None = None
+    township: str | None = None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_person: Final = msgspec.msgpack.Decoder(PersonState)
+_home: Final = msgspec.msgpack.Decoder(HomeState)
+
+
+def encode_person(state: PersonState) -> bytes:
+    """Bytes of a person's state."""
+    return _PREFIX + _encode(state)
+
+
+def decode_person(data: bytes) -> PersonState:
+    """A person's state. StateFromTheFuture, or StateUnreadable for damaged or too old bytes."""
+    state: PersonState = _decode(_person, data)
+    return state
+
+
+def encode_home(state: HomeState) -> bytes:
+    """Bytes of a home's state."""
+    return _PREFIX + _encode(state)
+
+
+def decode_home(data: bytes) -> HomeState:
+    """A home's state. StateFromTheFuture, or StateUnreadable for damaged or too old bytes."""
+    state: HomeState = _decode(_home, data)
+    return state
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    if data[:2] != _PREFIX:
+        _refuse(data)
+    try:
+        return decoder.decode(memoryview(data)[2:])
+    except msgspec.MsgspecError as error:
+        raise StateUnreadable(
+            "a state value is damaged — rebuild this partition's state from the source log"
+        ) from error
+
+
+def _refuse(data: bytes) -> None:
+    if len(data) < len(_PREFIX) or (data[0], data[1]) < _OLDEST:
+        raise StateUnreadable(
+            "a state value is damaged or older than this release reads — start the release before this one, or rebuild"
+        )
+    raise StateFromTheFuture(
+        f"state of codec {data[0]}, fold {data[1]}; this release knows {CODEC}, {FOLD} — start the newer release again"
+    )

@@ -1,0 +1,229 @@
+"""Stage 2: folds contributions and dispositions of each home, decides it by law, and tells what changed.
+
+The newest contribution of each person, by (generation, sequence), is kept; an older one is ignored. A home is decided
+when one of its contributions or dispositions changed, when its review date has come, or when a region coverage
+statement of its partition changed; a home nobody touched is left alone. Contributions and dispositions commute:
+state, but for the numbers of episodes and revisions, is a function of their set and of the day.
+
+A move makes an ENDED and a LIVE contribution in one commit, but the two homes lie on two partitions, and for a moment
+a person may be counted in both or in neither. Nothing waits for the other half: each home's last decision is right
+once both halves are there, what was told in between is amended or withdrawn, and rules that would alarm a family
+wrongly hold their alert for days (`Finding.hold_until`). Where one batch brings both halves, no such moment exists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from hub.discovery import episodes
+from hub.discovery.episodes import Cause, Occasion
+from hub.discovery.law import Law
+from hub.discovery.shapes import States, StepResult
+from hub.discovery.state import HomeState, RuleState
+from hub.domain.facts import Coverage
+from hub.domain.homes import COVERAGE_HOME, Home, Member
+from hub.domain.messages import Contribution, Disposition, Fact, Output, Review
+from hub.domain.times import local_date
+from hub.policy.findings import Finding
+
+ALERTS, FINDINGS = "alerts.v1", "findings.v1"
+HomeRecord = Contribution | Disposition | Review
+Statements = tuple[tuple[Fact, Coverage], ...]
+_EMPTY: Final = HomeState()
+
+
+class SubjectStep:
+    """The subject step under one law."""
+
+    def __init__(self, law: Law) -> None:
+        self._law = law
+
+    def step(self, states: States[HomeState], records: Iterable[HomeRecord], now: int) -> StepResult[HomeState]:
+        """Fold a batch of one partition and decide each touched home once. `now` (UTC ms) gives the day."""
+        result: StepResult[HomeState] = StepResult()
+        records_of: dict[str, list[HomeRecord]] = defaultdict(list)
+        for record in records:
+            records_of[record.home].append(record)
+
+        statements = self._fold_coverage(states, records_of.pop(COVERAGE_HOME, []), result)
+        restated = statements is not None
+        if statements is None:
+            statements = _statements(states.get(COVERAGE_HOME))
+        else:
+            for home in states.keys():  # noqa: SIM118  States is no dict and cannot be iterated
+                if home != COVERAGE_HOME:
+                    records_of.setdefault(home, [])
+
+        today = local_date(now)
+        for home, own in records_of.items():
+            before = states.get(home) or _EMPTY
+            touched = _Touched(before, today)
+            for record in own:
+                result.counts[f"record:{touched.apply(record)}"] += 1
+            if touched.cause is not None or restated:
+                after = self._decide(home, before, touched, statements, restated, now, result)
+                if after != before:
+                    result.changes[home] = after
+        return result
+
+    def _fold_coverage(
+        self, states: States[HomeState], records: list[HomeRecord], result: StepResult[HomeState]
+    ) -> Statements | None:
+        """Fold the partition's coverage statements; what they are now if they changed, else None."""
+        before = states.get(COVERAGE_HOME) or _EMPTY
+        touched = _Touched(before, date.min)
+        for record in records:
+            result.counts[f"record:{touched.apply(record)}"] += 1
+        if touched.cause is None:
+            return None
+        after = HomeState(contributions=touched.contributions)
+        result.changes[COVERAGE_HOME] = after
+        statements = _statements(after)
+        return statements if statements != _statements(before) else None
+
+    def _decide(
+        self,
+        home: str,
+        before: HomeState,
+        touched: _Touched,
+        statements: Statements,
+        restated: bool,
+        now: int,
+        result: StepResult[HomeState],
+    ) -> HomeState:
+        today = local_date(now)
+        members = _members(touched.contributions)
+        findings = self._law.decide(Home(home, members, statements), today) if members else ()
+        region = findings[0].region if findings else before.region
+        township = findings[0].township if findings else before.township
+        policy_hash = self._law.policy_hash(region)
+        cause: Cause = touched.cause or "facts"
+        if restated and cause in ("time", "disposition"):
+            cause = "facts"
+        if before.policy_hash not in (None, policy_hash) and before.region == region:
+            cause = "policy"
+
+        def caused_at() -> int | None:
+            return _newest_change(before, touched.contributions) if cause == "facts" else None
+
+        occasion = Occasion(home, today, now, cause, caused_at, policy_hash, self._law.working_day)
+        by_rule = {finding.rule: finding for finding in findings}
+        rules: dict[str, RuleState] = {}
+        for rule_id in sorted(by_rule.keys() | before.rules.keys()):
+            self._tell(rule_id, by_rule.get(rule_id), before, touched, occasion, rules, result)
+        return HomeState(
+            contributions=touched.contributions,
+            rules=rules,
+            answers=touched.answers,
+            next_review=_next_review(findings, today),
+            policy_hash=policy_hash,
+            region=region,
+            township=township,
+        )
+
+    def _tell(
+        self,
+        rule_id: str,
+        finding: Finding | None,
+        before: HomeState,
+        touched: _Touched,
+        occasion: Occasion,
+        rules: dict[str, RuleState],
+        result: StepResult[HomeState],
+    ) -> None:
+        rule = self._law.rules.get(rule_id)
+        if rule is None:
+            # Without its rule an alert has no line to go to. A rule is retired by answering nothing, not by leaving.
+            rules[rule_id] = before.rules[rule_id]
+            return
+        old = before.rules.get(rule_id, episodes.NOT_APPLICABLE)
+        told = episodes.tell(rule, finding, old, touched.answers.get(rule_id, ()), occasion)
+        if told.alert is not None:
+            result.outputs.append(Output(ALERTS, occasion.home, told.alert))
+        if told.change is not None:
+            result.outputs.append(Output(FINDINGS, occasion.home, told.change))
+        if told.state != episodes.NOT_APPLICABLE:
+            rules[rule_id] = told.state
+        for name, was, becomes in (("truth", old.truth, told.state.truth), ("stage", old.stage, told.state.stage)):
+            if was != becomes:
+                result.counts[f"{name}:{rule_id}:{was}"] -= 1
+                result.counts[f"{name}:{rule_id}:{becomes}"] += 1
+
+
+class _Touched:
+    """One home's contributions and dispositions while records are applied. `cause` says what changed, if anything."""
+
+    def __init__(self, before: HomeState, today: date) -> None:
+        self.contributions = dict(before.contributions)
+        self.answers = before.answers
+        self.cause: Cause | None = None
+        self._next_review = before.next_review
+        self._today = today
+
+    def apply(self, record: HomeRecord) -> str:
+        """Fold one record; says what became of it: folded, stale, answered, repeated, reviewed, not_due."""
+        if isinstance(record, Contribution):
+            held = self.contributions.get(record.person)
+            if held is not None and (record.generation, record.sequence) <= (held.generation, held.sequence):
+                return "stale"
+            self.contributions[record.person] = record
+            self.cause = "facts"
+            return "folded"
+        if isinstance(record, Disposition):
+            known = self.answers.get(record.rule, ())
+            answers = episodes.remember(known, record)
+            if answers == known:
+                return "repeated"
+            self.answers = {**self.answers, record.rule: answers}
+            self.cause = self.cause if self.cause == "facts" else "disposition"
+            return "answered"
+        if self._next_review is None or record.review_on != self._next_review or record.review_on > self._today:
+            return "not_due"
+        self.cause = self.cause or "time"
+        return "reviewed"
+
+
+def _members(contributions: dict[str, Contribution]) -> tuple[Member, ...]:
+    return tuple(
+        Member(person, held.roles, held.facts) for person, held in sorted(contributions.items()) if held.state == "LIVE"
+    )
+
+
+def _statements(state: HomeState | None) -> Statements:
+    held = state.contributions.get(COVERAGE_HOME) if state else None
+    if held is None:
+        return ()
+    return tuple((fact, fact.payload) for fact in held.facts if isinstance(fact.payload, Coverage))
+
+
+def _next_review(findings: tuple[Finding, ...], today: date) -> date | None:
+    """First later day on which an answer may change, or a held alert may leave."""
+    days = [day for finding in findings for day in (finding.review_on, finding.hold_until) if day is not None]
+    return min((day for day in days if day > today), default=None)
+
+
+def _newest_change(before: HomeState, contributions: dict[str, Contribution]) -> int | None:
+    """received_at of the newest record that was not there before; None where records only went."""
+    newest: int | None = None
+    for person, held in contributions.items():
+        earlier = before.contributions.get(person)
+        if held is earlier:
+            continue
+        old = set() if earlier is None else {(f.topic, f.source, f.record_id, f.version) for f in earlier.facts}
+        for fact in held.facts:
+            if (fact.topic, fact.source, fact.record_id, fact.version) not in old:
+                newest = fact.received_at if newest is None else max(newest, fact.received_at)
+    return newest
+
+
+def open_findings(states: Iterable[tuple[str, HomeState]]) -> set[tuple[str, str, str, int | None]]:
+    """The open set: (rule, subject, evidence hash, amount in 分) of every alert that stands and is not answered."""
+    return {
+        (rule, home, held.evidence_hash, held.amount_fen)
+        for home, state in states
+        for rule, held in state.rules.items()
+        if held.stage == "open"
+    }
