@@ -1,0 +1,106 @@
+"""The site on a fresh store and vault, served by uvicorn on a free loopback port; a browser watched."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from msgspec import Struct
+from playwright.sync_api import Page, Route
+from sqlalchemy import Engine
+
+from hub.ops.health import LOOPBACK
+from hub.settings import Settings
+from hub.store.db import migrate, open_store, session
+from hub.vault.cards import Vault, open_vault
+from hub.vault.keys import init_keys
+from hub.web.app import create_app
+from tests.browser import days, people, seed
+
+DESKTOP: Final = {"width": 1280, "height": 900}
+PHONE: Final = {"width": 390, "height": 844}
+START_S: Final = 20.0
+"""Longest wait for uvicorn to answer; it takes a fraction of a second."""
+
+
+class Site(Struct, frozen=True):
+    """A running site and what lies under it."""
+
+    url: str
+    engine: Engine
+    vault: Vault
+    settings: Settings
+    cases: dict[str, str]
+    tokens: dict[str, str]
+
+    def case(self, name: str) -> str:
+        """Address of a planted case."""
+        return f"{self.url}/cases/{self.cases[name]}"
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Every kind of page by a name for its picture."""
+        return {
+            "home": f"{self.url}/",
+            "queue": f"{self.url}/cases",
+            "queue-empty": f"{self.url}/cases?line=charity",
+            "quality": f"{self.url}/quality",
+            "operator": f"{self.url}/operator",
+            "missing": f"{self.url}/cases/{'0' * 32}",
+            **{f"case-{name}": self.case(name) for name in self.cases if name != "shadow"},
+        }
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The site over planted rows, with no worker, broker or network behind it."""
+    clock = tmp_path / "now"
+    clock.write_text(days.NOW_TEXT)
+    settings = Settings(data_dir=tmp_path, clock_file=clock)
+    init_keys(settings.keys)
+    migrate(settings.store)
+    engine, vault = open_store(settings.store), open_vault(settings)
+    tokens = dict(people.write_cards(vault, but=("liu",)))
+    with session(engine) as db:
+        cases = seed.plant(db, tokens)
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings, engine=engine, vault=vault)
+    server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="site")
+    thread.start()
+    try:
+        deadline = time.monotonic() + START_S
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.started, "uvicorn did not start"
+        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, vault, settings, cases, tokens)
+    finally:
+        server.should_exit = True
+        thread.join(START_S)
+        listener.close()
+        vault.close()
+        engine.dispose()
+
+
+@pytest.fixture
+def strangers(page: Page) -> list[str]:
+    """Hosts beyond loopback that pages asked for; none is reached."""
+    asked: list[str] = []
+
+    def watch(route: Route) -> None:
+        host = urlsplit(route.request.url).hostname or ""
+        if host in LOOPBACK:
+            route.continue_()
+        else:
+            asked.append(host)
+            route.abort()
+
+    page.route("**/*", watch)
+    return asked
