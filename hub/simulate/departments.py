@@ -18,8 +18,10 @@ import msgspec
 
 from hub.errors import ConfigurationError
 from hub.simulate import faults
+from hub.simulate.columns import Office
 from hub.simulate.drops import Line, csv_bytes, header, lines, place, xlsx_bytes
-from hub.simulate.offices import COVERED_BY, OFFICES, Office
+from hub.simulate.office_minzheng import COVERED_BY
+from hub.simulate.offices import OFFICES
 from hub.simulate.population import build
 from hub.simulate.world import World
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from hub.simulate.offices import Cell, Table
+from hub.simulate.columns import Cell, Table
 from hub.simulate.tables import Row
 
 Line = Sequence[Cell]

@@ -15,8 +15,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from hub.simulate.columns import Cell, Office, Table
 from hub.simulate.drops import csv_bytes, header, lines, place
-from hub.simulate.offices import BINZANG, CANLIAN, GA_HUJI, SIFA, WEIJIAN, YIBAO, Cell, Office, Table
+from hub.simulate.offices import BINZANG, CANLIAN, GA_HUJI, SIFA, WEIJIAN, YIBAO
 from hub.simulate.people import MALE
 from hub.simulate.world import World
 

@@ -1,4 +1,4 @@
-"""Published division codes (GB/T 2260, statistical codes below it) of 丽水 and 浦江, and what followed retired ones.
+"""Where the invented persons live: counties, townships and villages by their published codes.
 
 The files in `divisions/` say where they come from.
 """
@@ -51,9 +51,3 @@ def villages(county: str) -> tuple[Village, ...]:
         for row in _rows("villages.csv")
         if row["code"].startswith(county)
     )
-
-
-@cache
-def successors() -> dict[str, str]:
-    """Retired county or prefecture code → the code that followed it."""
-    return {row["code"]: row["successor"] for row in _rows("retired.csv")}

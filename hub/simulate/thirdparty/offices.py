@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
+from hub.simulate.columns import Cell, dashed, moment
 from hub.simulate.drops import csv_bytes, place
-from hub.simulate.offices import Cell, dashed, moment
 from hub.simulate.people import FEMALE, MALE, People, Person
 from hub.simulate.places import COUNTIES, villages
 
