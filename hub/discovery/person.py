@@ -22,7 +22,7 @@ from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import Floor, PersonState, RecordKey
 from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
 from hub.domain.homes import COVERAGE_HOME, home_id
-from hub.domain.messages import Conflict, Contribution, Event, Fact, Output
+from hub.domain.messages import Conflict, Contribution, Event, Fact, Output, Review
 from hub.errors import DataFault
 
 ROLE_AT_OTHER: Final = {
@@ -35,6 +35,8 @@ ROLE_AT_OTHER: Final = {
 """What I am at the home of the other end of a kinship record, by what the other is to me."""
 
 CONTRIBUTIONS, CONFLICTS = "contributions.v1", "quality.conflicts.v1"
+NOT_READ: Final = ""
+"""Fingerprint in the state of coverage statements, which are passed on whole whatever the rules read."""
 RESIDENT: Final = "registration.resident"
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -48,7 +50,14 @@ class PersonStep:
         self._reads = law.reads()
         self._carried = law.carried
 
-    def step(self, states: States[PersonState], records: Iterable[Event], now: int) -> StepResult[PersonState]:
+    def stale(self, state: PersonState) -> bool:
+        """Whether a person's contributions were made for rules that read something else.
+
+        A driver that starts under such rules feeds `Review(person, date.min)` for each such person, at its own rate.
+        """
+        return state.reads not in (NOT_READ, self._reads)
+
+    def step(self, states: States[PersonState], records: Iterable[Event | Review], now: int) -> StepResult[PersonState]:
         """Fold a batch of source events of one partition. `now` (UTC ms) only dates conflicts.
 
         DataFault for an event that `owner` refuses.
@@ -56,7 +65,10 @@ class PersonStep:
         result: StepResult[PersonState] = StepResult()
         events: dict[str, list[Event]] = defaultdict(list)
         for event in records:
-            events[owner(event)].append(event)
+            if isinstance(event, Review):
+                events.setdefault(event.home, [])
+            else:
+                events[owner(event)].append(event)
 
         # Coverage first: it decides what the absence of a person from the register means.
         statements = self._fold_coverage(states, events.pop(COVERAGE_HOME, []), result)
@@ -74,7 +86,7 @@ class PersonStep:
             folding = Folding(before)
             for event in own:
                 result.counts[f"record:{folding.apply(event)}"] += 1
-            if folding.changed or restated or before.reads != self._reads:
+            if folding.changed or restated or self.stale(before):
                 self._finish(person, before, folding, statements, now, result)
         return result
 
@@ -84,7 +96,7 @@ class PersonStep:
         """Fold region statements and pass them on. Statements about the resident register, if those changed."""
         if not events:
             return None
-        before = states.get(COVERAGE_HOME) or PersonState(self._generation, 0, self._reads)
+        before = states.get(COVERAGE_HOME) or PersonState(self._generation, 0, NOT_READ)
         folding = Folding(before)
         for event in events:
             result.counts[f"record:{folding.apply(event)}"] += 1
@@ -118,7 +130,7 @@ class PersonStep:
 
         sequence = before.sequence + 1
         outputs: list[Output] = []
-        everything = before.reads != self._reads
+        everything = self.stale(before)
         sent: dict[str, tuple[str, ...]] = {}
         for home, roles in ties(person, by_topic).items():
             topics = self._carried(home, roles)

@@ -13,7 +13,7 @@ wrongly hold their alert for days (`Finding.hold_until`). Where one batch brings
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
@@ -41,6 +41,13 @@ class SubjectStep:
     def __init__(self, law: Law) -> None:
         self._law = law
 
+    def stale(self, state: HomeState) -> bool:
+        """Whether a home was decided under another policy than the one in force there.
+
+        A driver that starts under a new policy feeds `Review(home, date.min)` for each such home, at its own rate.
+        """
+        return state.policy_hash not in (None, self._law.policy_hash(state.region))
+
     def step(self, states: States[HomeState], records: Iterable[HomeRecord], now: int) -> StepResult[HomeState]:
         """Fold a batch of one partition and decide each touched home once. `now` (UTC ms) gives the day."""
         result: StepResult[HomeState] = StepResult()
@@ -60,7 +67,7 @@ class SubjectStep:
         today = local_date(now)
         for home, own in records_of.items():
             before = states.get(home) or _EMPTY
-            touched = _Touched(before, today)
+            touched = _Touched(before, today, stale=self.stale(before))
             for record in own:
                 result.counts[f"record:{touched.apply(record)}"] += 1
             if touched.cause is not None or restated:
@@ -74,7 +81,7 @@ class SubjectStep:
     ) -> Statements | None:
         """Fold the partition's coverage statements; what they are now if they changed, else None."""
         before = states.get(COVERAGE_HOME) or _EMPTY
-        touched = _Touched(before, date.min)
+        touched = _Touched(before, date.min, stale=False)
         for record in records:
             result.counts[f"record:{touched.apply(record)}"] += 1
         if touched.cause is None:
@@ -97,13 +104,12 @@ class SubjectStep:
         today = local_date(now)
         members = _members(touched.contributions)
         findings = self._law.decide(Home(home, members, statements), today) if members else ()
-        region = findings[0].region if findings else before.region
-        township = findings[0].township if findings else before.township
+        region, township = (findings[0].region, findings[0].township) if findings else (None, None)
         policy_hash = self._law.policy_hash(region)
         cause: Cause = touched.cause or "facts"
         if restated and cause in ("time", "disposition"):
             cause = "facts"
-        if before.policy_hash not in (None, policy_hash) and before.region == region:
+        if self.stale(before):
             cause = "policy"
 
         def caused_at() -> int | None:
@@ -147,21 +153,21 @@ class SubjectStep:
             result.outputs.append(Output(FINDINGS, occasion.home, told.change))
         if told.state != episodes.NOT_APPLICABLE:
             rules[rule_id] = told.state
-        for name, was, becomes in (("truth", old.truth, told.state.truth), ("stage", old.stage, told.state.stage)):
-            if was != becomes:
-                result.counts[f"{name}:{rule_id}:{was}"] -= 1
-                result.counts[f"{name}:{rule_id}:{becomes}"] += 1
+            result.counts.update(_standing(rule_id, told.state))
+        if rule_id in before.rules:
+            result.counts.subtract(_standing(rule_id, old))
 
 
 class _Touched:
     """One home's contributions and dispositions while records are applied. `cause` says what changed, if anything."""
 
-    def __init__(self, before: HomeState, today: date) -> None:
+    def __init__(self, before: HomeState, today: date, *, stale: bool) -> None:
         self.contributions = dict(before.contributions)
         self.answers = before.answers
         self.cause: Cause | None = None
         self._next_review = before.next_review
         self._today = today
+        self._stale = stale
 
     def apply(self, record: HomeRecord) -> str:
         """Fold one record; says what became of it: folded, stale, answered, repeated, reviewed, not_due."""
@@ -180,7 +186,8 @@ class _Touched:
             self.answers = {**self.answers, record.rule: answers}
             self.cause = self.cause if self.cause == "facts" else "disposition"
             return "answered"
-        if self._next_review is None or record.review_on != self._next_review or record.review_on > self._today:
+        due = record.review_on == self._next_review and record.review_on <= self._today
+        if not due and not self._stale:
             return "not_due"
         self.cause = self.cause or "time"
         return "reviewed"
@@ -217,6 +224,15 @@ def _newest_change(before: HomeState, contributions: dict[str, Contribution]) ->
             if (fact.topic, fact.source, fact.record_id, fact.version) not in old:
                 newest = fact.received_at if newest is None else max(newest, fact.received_at)
     return newest
+
+
+def _standing(rule: str, state: RuleState) -> Counter[str]:
+    return Counter((f"truth:{rule}:{state.truth}", f"stage:{rule}:{state.stage}"))
+
+
+def standing(state: HomeState) -> Counter[str]:
+    """What a home counts for in the standing numbers of `StepResult.counts`: `truth:…` and `stage:…`."""
+    return sum((_standing(rule, held) for rule, held in state.rules.items()), Counter[str]())
 
 
 def open_findings(states: Iterable[tuple[str, HomeState]]) -> set[tuple[str, str, str, int | None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from typing import Generic, TypeVar
 from zlib import crc32
 
@@ -24,7 +25,7 @@ from hub.discovery.state import (
 from hub.discovery.subject import ALERTS, FINDINGS, HomeRecord, SubjectStep, open_findings
 from hub.discovery.timers import ReviewIndex
 from hub.domain.homes import COVERAGE_HOME
-from hub.domain.messages import Alert, Conflict, Contribution, Disposition, Event, FindingChange, Output
+from hub.domain.messages import Alert, Conflict, Contribution, Disposition, Event, FindingChange, Output, Review
 from hub.domain.times import local_date
 from hub.policy.parameters import PolicyBook
 
@@ -74,9 +75,7 @@ class LocalTopology:
     """
 
     def __init__(self, book: PolicyBook | Law, partitions: int = 1, clock: int = 0) -> None:
-        self._law = book if isinstance(book, Law) else catalogue_law(book)
-        self._person = PersonStep(self._law)
-        self._subject = SubjectStep(self._law)
+        self._bind(book)
         self._partitions = [_Partition() for _ in range(partitions)]
         self._alerts: list[Alert] = []
         self._findings: dict[tuple[str, str], FindingChange] = {}
@@ -85,12 +84,25 @@ class LocalTopology:
         self.counts: Counter[str] = Counter()
         self.now = clock
 
+    def adopt(self, book: PolicyBook | Law) -> None:
+        """Put another policy in force: persons contribute anew where rules read otherwise, homes are decided again."""
+        self._bind(book)
+        contributed: dict[int, list[HomeRecord]] = defaultdict(list)
+        for number, partition in enumerate(self._partitions):
+            persons = [Review(key, date.min) for key, held in partition.persons.items() if self._person.stale(held)]
+            self._route(self._person_batch(number, persons), number, contributed)
+        for number, records in contributed.items():
+            self._subject_batch(number, records)
+        for number, partition in enumerate(self._partitions):
+            homes = [Review(key, date.min) for key, held in partition.homes.items() if self._subject.stale(held)]
+            self._subject_batch(number, homes)
+
     def send(self, records: Iterable[Event | Disposition]) -> None:
         """One batch of source events and dispositions: folded by person, then by home.
 
         DataFault for an event that no partition may be given, as the worker would quarantine it.
         """
-        events: dict[int, list[Event]] = defaultdict(list)
+        events: dict[int, list[Event | Review]] = defaultdict(list)
         home_records: dict[int, list[HomeRecord]] = defaultdict(list)
         for record in records:
             if isinstance(record, Disposition):
@@ -101,10 +113,7 @@ class LocalTopology:
             else:
                 events[self._partition(key)].append(record)
         for number in sorted(events):
-            for output in self._person_batch(number, events[number]):
-                if isinstance(output.value, Contribution):
-                    target = number if output.here else self._partition(output.key)
-                    home_records[target].append(output.value)
+            self._route(self._person_batch(number, events[number]), number, home_records)
         for number in sorted(home_records):
             self._subject_batch(number, home_records[number])
 
@@ -114,7 +123,7 @@ class LocalTopology:
         today = local_date(now)
         for number, partition in enumerate(self._partitions):
             while due := partition.reviews.due(today):
-                self._subject_batch(number, list(due))
+                self._subject_batch(number, due)
 
     def alerts(self) -> tuple[Alert, ...]:
         """Every alert revision that left, in order."""
@@ -140,17 +149,27 @@ class LocalTopology:
         """Every home's state; region coverage statements under COVERAGE_HOME."""
         return {key: state for part in self._partitions for key, state in part.homes.items()}
 
+    def _bind(self, book: PolicyBook | Law) -> None:
+        law = book if isinstance(book, Law) else catalogue_law(book)
+        self._person = PersonStep(law)
+        self._subject = SubjectStep(law)
+
+    def _route(self, outputs: list[Output], number: int, homes: dict[int, list[HomeRecord]]) -> None:
+        for output in outputs:
+            if isinstance(output.value, Contribution):
+                homes[number if output.here else self._partition(output.key)].append(output.value)
+
     def _partition(self, key: str) -> int:
         return crc32(key.encode()) % len(self._partitions)
 
-    def _person_batch(self, number: int, events: list[Event]) -> list[Output]:
+    def _person_batch(self, number: int, events: Iterable[Event | Review]) -> list[Output]:
         partition = self._partitions[number]
         result = self._person.step(partition.persons, events, self.now)
         partition.persons.put(result.changes)
         self._take(result.outputs, result.counts)
         return result.outputs
 
-    def _subject_batch(self, number: int, records: list[HomeRecord]) -> None:
+    def _subject_batch(self, number: int, records: Iterable[HomeRecord]) -> None:
         partition = self._partitions[number]
         result = self._subject.step(partition.homes, records, self.now)
         partition.homes.put(result.changes)
