@@ -110,13 +110,15 @@ class Claims:
 
     def _pause(self, db: Session, line: str, retry_after_s: float | None, now_ms: int) -> None:
         held = db.scalars(select(Endpoint).where(Endpoint.line == line).with_for_update()).one_or_none()
-        failures = (held.failures if held else 0) + 1
+        failures, not_before = (held.failures, held.not_before) if held else (0, 0)
+        if not_before <= now_ms:
+            failures += 1  # those that were on the wire together fail together, and count once
         wait_s = max(pause_s(failures, self._schedule_s), retry_after_s or 0.0)
         paused = {
             "line": line,
             "state": held.state if held else "open",
             "failures": failures,
-            "not_before": now_ms + int(wait_s * 1000),
+            "not_before": max(not_before, now_ms + int(wait_s * 1000)),
             "changed_at": now_ms,
         }
         upsert(db, Endpoint, [paused])

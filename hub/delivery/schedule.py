@@ -20,9 +20,13 @@ def delay_s(failed: int, schedule: Sequence[float]) -> float | None:
 
 
 def pause_s(failures: int, schedule: Sequence[float]) -> float:
-    """Seconds for which a line is left alone after `failures` failed deliveries in a row (1 or more)."""
-    longest = schedule[min(failures, len(schedule)) - 1] if schedule else LONGEST_PAUSE_S
-    return min(longest, LONGEST_PAUSE_S)
+    """Seconds for which a line is left alone after `failures` failed deliveries in a row (1 or more).
+
+    The first delay of the schedule, doubled with each failure: shorter than the schedule's own steps, since a pause
+    holds back what was never tried.
+    """
+    first = schedule[0] if schedule else LONGEST_PAUSE_S
+    return min(first * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE_S)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
