@@ -135,6 +135,13 @@ class Converter:
         except (Misfit, KeyError):
             return None
 
+    def foreign_key(self, row: Row) -> Key | None:
+        """Key of a row that is none of this stream's, None when it has none: then it never was one."""
+        try:
+            return self.key(row)
+        except DataFault:
+            return None
+
     def convert(self, row: Row, key: Key, now_ms: int) -> Converted:
         """The row as drafts of events, one a person. DataFault names the first field that does not fit.
 

@@ -28,9 +28,10 @@ from connectors.columns import row_columns
 from connectors.mapping import SourceMapping, Stream
 from connectors.source import BATCH_ROWS, BadFile, Batch, Cells, Position, Positions, Row, Unreadable
 from hub.errors import SourceUnavailable
+from hub.streams.topics import LARGE_BYTES
 
-KEPT_BYTES: Final = 400 * 1024
-"""Bytes of a bad file that are kept sealed in quarantine: well below the largest message Kafka takes."""
+KEPT_BYTES: Final = LARGE_BYTES // 2
+"""Bytes of a bad file that are kept sealed in quarantine: well below the largest message its topic takes."""
 
 UNFINISHED: Final = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 """Endings under which common transfer programs write what is not whole yet."""
@@ -53,18 +54,17 @@ class FileSource:
         self._mapping = mapping
         self._folder = root / (mapping.folder or "")
 
-    def poll(self, positions: Positions, now_ms: int) -> Iterator[Batch]:
-        """Batches of each new file, in the order of their names (or of their sequence)."""
-        for stream in self._mapping.streams:
-            for path, sequence in self._files(stream):
-                try:
-                    yield from self._file(stream, path, sequence, positions)
-                except FileNotFoundError:
-                    continue  # its sender took it back; what was read of it stands
-                except OSError as error:
-                    raise SourceUnavailable(
-                        f"{self._mapping.source}: a dropped file cannot be read ({error.strerror}) — see its rights"
-                    ) from error
+    def poll(self, stream: Stream, positions: Positions, now_ms: int) -> Iterator[Batch]:
+        """Batches of each new file of a stream, in the order of their names (or of their sequence)."""
+        for path, sequence in self._files(stream):
+            try:
+                yield from self._file(stream, path, sequence, positions)
+            except FileNotFoundError:
+                continue  # its sender took it back; what was read of it stands
+            except OSError as error:
+                raise SourceUnavailable(
+                    f"{self._mapping.source}: a dropped file cannot be read ({error.strerror}) — see its rights"
+                ) from error
 
     def close(self) -> None:
         """Nothing stays open between polls."""
@@ -87,11 +87,11 @@ class FileSource:
                 f"{self._mapping.source}: drop folder {self._mapping.folder} cannot be read ({error.strerror}) — "
                 "make it under HUB_SOURCE_ROOT and let this process read it"
             ) from error
-        found = [(path, _sequence(stream, path.name)) for path in names]
+        found = [(path, sequence_of(stream, path.name)) for path in names]
         return sorted(found, key=lambda one: (one[1] or 0, one[0].name))
 
     def _file(self, stream: Stream, path: Path, sequence: int | None, positions: Positions) -> Iterator[Batch]:
-        key = f"{stream.id}/{hashlib.sha256(path.name.encode()).hexdigest()[:16]}"
+        key = file_key(stream, path.name)
         stat = path.stat()
         seen = {"file": path.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         held = positions.position(key)
@@ -110,39 +110,42 @@ class FileSource:
                 raise FileFault("unreadable_file", "file name without the sequence of version.file_sequence", "name")
             start = held.get("next", 0) if known and stream.delivery == "delta" else 0
             with path.open("rb") as content:
-                yield from self._batches(stream, content, path.name, sequence, {key: seen}, start, order)
+                yield from file_batches(stream, content, path.name, sequence, seen, start)
         except FileFault as fault:
             kept = path.read_bytes() if stat.st_size <= KEPT_BYTES else None
             bad = BadFile(path.name, kept, fault.unreadable)
             yield Batch(stream, [], {key: {**seen, "state": "bad"}}, bad_file=bad)
 
-    @staticmethod
-    def _batches(
-        stream: Stream,
-        content: BinaryIO,
-        name: str,
-        sequence: int | None,
-        seen: dict[str, Position],
-        start: int,
-        order: Sequence[Any],
-    ) -> Iterator[Batch]:
-        ((key, file),) = seen.items()
-        rows = read_rows(stream, content, name, sequence)
-        at = sum(1 for _ in islice(rows, start))
-        batch = list(islice(rows, BATCH_ROWS))
-        first = True
-        while True:
-            at += len(batch)
-            following = list(islice(rows, BATCH_ROWS))
-            last = not following
-            state: Position = {**file, "state": "done" if last else "reading", "next": at}
-            positions = {key: state}
-            if last and stream.delivery == "snapshot":
-                positions[stream.id] = {"newest": list(order)}
-            yield Batch(stream, batch, positions, first=first, last=last)
-            if last:
-                return
-            batch, first = following, False
+
+def file_key(stream: Stream, name: str) -> str:
+    """Key of a file among the positions of its source."""
+    return f"{stream.id}/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def file_batches(
+    stream: Stream, content: BinaryIO, name: str, sequence: int | None, file: Position, start: int = 0
+) -> Iterator[Batch]:
+    """Batches of one file, of which there is at least one; `file` is what its position says, `start` rows to pass by.
+
+    FileFault when the file cannot be read as a whole, before any batch.
+    """
+    rows = read_rows(stream, content, name, sequence)
+    at = sum(1 for _ in islice(rows, start))
+    batch = list(islice(rows, BATCH_ROWS))
+    first = True
+    while True:
+        at += len(batch)
+        following = list(islice(rows, BATCH_ROWS))
+        last = not following
+        positions: dict[str, Position] = {
+            file_key(stream, name): {**file, "state": "done" if last else "reading", "next": at}
+        }
+        if last and stream.delivery == "snapshot":
+            positions[stream.id] = {"newest": [sequence or 0, name]}
+        yield Batch(stream, batch, positions, first=first, last=last)
+        if last:
+            return
+        batch, first = following, False
 
 
 def read_rows(stream: Stream, content: BinaryIO, name: str, sequence: int | None) -> Iterator[Row]:
@@ -169,13 +172,14 @@ def _whole(stream: Stream, path: Path) -> bool:
     return time.time_ns() - changed >= wanted * 1e9
 
 
-def _sequence(stream: Stream, name: str) -> int | None:
+def sequence_of(stream: Stream, name: str) -> int | None:
+    """The number in a file's name, by `version.file_sequence`; None where there is none."""
     pattern = stream.version.file_sequence
     found = re.search(pattern, name) if pattern is not None else None
     return int(found[1]) if found is not None and found[1].isdecimal() else None
 
 
-# --- CSV ---------------------------------------------------------------------------------------------------------------
+# --- CSV -----------------------------------------------------------------------------------------------------
 
 
 def _csv_rows(stream: Stream, content: BinaryIO, name: str, sequence: int | None) -> Iterator[Row]:
@@ -266,7 +270,7 @@ def _other_encoding(stream: Stream, content: BinaryIO) -> str | None:
     return None
 
 
-# --- workbooks ---------------------------------------------------------------------------------------------------------
+# --- workbooks -----------------------------------------------------------------------------------------------
 
 
 def _workbook_rows(stream: Stream, content: BinaryIO, name: str, sequence: int | None) -> Iterator[Row]:

@@ -73,8 +73,8 @@ class Positions(Protocol):
 class Source(Protocol):
     """A source that can be polled."""
 
-    def poll(self, positions: Positions, now_ms: int) -> Iterator[Batch]:
-        """Batches of what is new, until there is no more now. SourceUnavailable when it cannot be read now."""
+    def poll(self, stream: Stream, positions: Positions, now_ms: int) -> Iterator[Batch]:
+        """Batches of what is new in a stream, until there is no more. SourceUnavailable when it cannot be read now."""
 
     def close(self) -> None:
         """Let go of what is open."""

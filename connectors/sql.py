@@ -33,19 +33,19 @@ class SqlSource:
         self._hash = mapping_hash(mapping)
         self._engine = _engine(mapping, root)
 
-    def poll(self, positions: Positions, now_ms: int) -> Iterator[Batch]:
-        """Batches of each stream in turn. SourceUnavailable when the database does not answer."""
-        for stream in self._mapping.streams:
-            try:
-                with self._engine.connect() as connection:
-                    yield from self._stream(connection, stream, positions.position(stream.id), now_ms)
-            except SQLAlchemyError as error:
-                # Without the driver's text: it quotes rows.
-                cause = type(getattr(error, "orig", None) or error).__name__
-                raise SourceUnavailable(
-                    f"{self._mapping.source}: {stream.table or 'the query of ' + stream.id} cannot be read now ({cause}) — "
-                    "see that the database answers, has it, and lets this user read it"
-                ) from error
+    def poll(self, stream: Stream, positions: Positions, now_ms: int) -> Iterator[Batch]:
+        """Batches of a stream. SourceUnavailable when the database does not answer."""
+        try:
+            with self._engine.connect() as connection:
+                yield from self._stream(connection, stream, positions.position(stream.id), now_ms)
+        except SQLAlchemyError as error:
+            # Without the driver's text: it quotes rows.
+            cause = type(getattr(error, "orig", None) or error).__name__
+            place = stream.table or f"the query of {stream.id}"
+            raise SourceUnavailable(
+                f"{self._mapping.source}: {place} cannot be read now ({cause}) — "
+                "see that the database answers, has it, and lets this user read it"
+            ) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -136,7 +136,7 @@ class SqlSource:
         keys = sorted({parent[child.of] for parent in parents if parent[child.of] is not None}, key=text_of)
         found: dict[str, list[Cells]] = {}
         for start in range(0, len(keys), _IN):
-            query = select(literal_column("*")).select_from(_from(child.table, child.query))
+            query: Select[Any] = select(literal_column("*")).select_from(_from(child.table, child.query))
             query = query.where(column(child.key).in_(keys[start : start + _IN]))
             query = query.order_by(*(column(one) for one in child.order_by))
             place = child.table or f"the query of {name}"
