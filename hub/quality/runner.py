@@ -147,7 +147,7 @@ def _reference(frame: pd.DataFrame, row: int, column: str | None) -> RecordRefer
     return RecordReference(
         record_id=str(line["record_id"]) if "record_id" in frame else str(row),
         version=int(line["version"]) if "version" in frame else 0,
-        value_class=value_class(line[column]) if column in frame else "several columns",
+        value_class=value_class(line[column]) if column is not None and column in frame else "several columns",
     )
 
 

@@ -36,7 +36,12 @@ EVERY: Final = [(topic, expectation["meta"]["id"]) for topic in PAYLOADS for exp
 
 def with_payload(**changes: Any) -> Callable[[Event], Event]:
     """A mutant whose payload differs in some fields."""
-    return lambda good: good._replace(payload=msgspec.structs.replace(good.payload, **changes))
+
+    def mutate(good: Event) -> Event:
+        assert good.payload is not None
+        return good._replace(payload=msgspec.structs.replace(good.payload, **changes))
+
+    return mutate
 
 
 def with_header(**changes: Any) -> Callable[[Event], Event]:
