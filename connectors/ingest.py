@@ -168,14 +168,11 @@ class Ingest:
                         parsed.append(_Parsed(row, foreign, None))
                     continue
                 key = converter.key(row)
-                self._seen.add(key.record_id)
+                self._see(stream, key.record_id)
                 parsed.append(_Parsed(row, key, converter.convert(row, key, now)))
             except DataFault as fault:
                 bad.append((row, fault))
-                if (record_id := None if row.unreadable else converter.record_id(row)) is not None:
-                    self._seen.add(record_id)
-                else:
-                    self._unreadable += 1
+                self._see(stream, None if row.unreadable else converter.record_id(row))
         self._quarantine(stream, [(row, fault, pack_row(stream.id, row)) for row, fault in bad], work, now)
         if batch.bad_file is not None:
             file = batch.bad_file
@@ -343,6 +340,15 @@ class Ingest:
         self._seen = set()
         self._unreadable = 0
         self._before = self.records.live(stream.topic, stream.record_id.prefix)
+
+    def _see(self, stream: Stream, record_id: str | None) -> None:
+        """A record is there, even where its row is bad; None where nobody can tell which it is."""
+        if stream.delivery != "snapshot":
+            return
+        if record_id is None:
+            self._unreadable += 1
+        else:
+            self._seen.add(record_id)
 
     def _end_snapshot(self, stream: Stream, positions: dict[str, Position], work: _Work, now: int) -> None:
         """Annul what vanished, or hold when that cannot be believed and nobody has accepted it."""
