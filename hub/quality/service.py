@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -66,14 +67,15 @@ class Quality:
         self.ready = False
 
     def run(self, stop: threading.Event) -> None:
-        """Work until told to stop. A Transient error is logged and the work taken up again from the store."""
-        while not stop.is_set():
-            try:
-                self._serve(stop)
-            except Transient as error:
-                self.ready = False
-                self._log.warning("waiting for a part that does not answer", error=error.code, remedy=str(error))
-                stop.wait(RETRY_S)
+        """Work until told to stop, once. A Transient error is logged and the work taken up again from the store."""
+        with closing(self._codec):
+            while not stop.is_set():
+                try:
+                    self._serve(stop)
+                except Transient as error:
+                    self.ready = False
+                    self._log.warning("waiting for a part that does not answer", error=error.code, remedy=str(error))
+                    stop.wait(RETRY_S)
 
     def _serve(self, stop: threading.Event) -> None:
         records = StoreConsumer(self._settings, "quality", [topic.name for topic in SOURCE_TOPICS], self._engine)

@@ -1,0 +1,82 @@
+"""A broker of this room's own (its topics have fixed names), the session's registry, a store on each database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+
+from hub.settings import Settings
+from hub.stack.java import JavaParts
+from hub.stack.kafka import KafkaBroker
+from hub.store.db import migrate, open_store
+from hub.streams.admin import create_topics
+from hub.streams.codec import Codec
+from hub.streams.producers import Producer, producer
+from hub.streams.schemas import register
+
+_schemas = count()
+
+
+@pytest.fixture(scope="module")
+def brokers(java_parts: JavaParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """bootstrap.servers of a broker with all topics and nothing in them."""
+    broker = KafkaBroker(java_parts, tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+        broker.wait_ready()
+        create_topics(Settings(brokers=broker.bootstrap, partitions=2))
+        yield broker.bootstrap
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="module")
+def codec(registry_url: str) -> Iterator[Codec]:
+    """A codec on a registry that has all schemas."""
+    register(registry_url)
+    made = Codec(registry_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, brokers: str, registry_url: str
+) -> Iterator[Settings]:
+    """Settings of an empty store on each database."""
+    folder = tmp_path_factory.mktemp("store")
+    made = Settings(data_dir=folder, brokers=brokers, registry_url=registry_url, partitions=2)
+    if request.param == "sqlite":
+        migrate(made.store)
+        yield made
+        return
+    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+    schema = f"quality_{os.getpid()}_{next(_schemas)}"
+    admin = create_engine(server)
+    with admin.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    url = server.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
+    migrate(url)
+    yield made.model_copy(update={"store_url": url})
+    with admin.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    admin.dispose()
+
+
+@pytest.fixture
+def engine(place: Settings) -> Iterator[Engine]:
+    """The store."""
+    found = open_store(place.store)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture(scope="module")
+def out(brokers: str) -> Producer:
+    """A producer as every process has it."""
+    return producer(Settings(brokers=brokers))
