@@ -1,0 +1,1 @@
+"""Both stages without a broker: events in, alerts, findings and conflicts out."""
