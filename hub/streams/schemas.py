@@ -7,6 +7,7 @@ is whole, so that any Avro client can read it.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -118,7 +119,8 @@ def subject_of(topic: str) -> str:
 
 
 def registry_client(registry_url: str) -> SchemaRegistryClient:
-    """A client of the registry; it connects when first asked."""
+    """A client of the registry; it connects when first asked. That it asked is no news for a log."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     return SchemaRegistryClient({"url": registry_url, "timeout": REGISTRY_TIMEOUT_S})
 
 

@@ -1,0 +1,143 @@
+"""The commit protocol: outputs, changed states and source offsets move together, in one Kafka transaction.
+
+Both easy orders are wrong. Outputs first, then a crash: on replay other batches form, the same net change may never
+be seen again, and what was published stays wrong. State first, then a crash: the replayed fact is a no-op and its
+output is never sent. So each slot (stage, partition) has one transactional producer, named after it, and what a batch
+led to becomes visible as a whole or not at all (docs/decisions/0005-commit-by-transaction.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as KafkaProducer
+
+from hub.errors import BrokerUnavailable, Fenced, SchemaError
+from hub.settings import Settings
+from hub.streams import metrics
+from hub.streams.producers import COMMON
+from hub.streams.state import OFFSETS, Slot, encode_offsets
+from hub.streams.topics import LARGE_BYTES
+
+TRANSACTION_TIMEOUT_MS: Final = 10_000
+"""How long the broker lets a dead owner's open transaction hold up readers, where no new owner ends it sooner."""
+
+COMMIT_TIMEOUT_S: Final = 30.0
+"""Longest wait for a commit: one leader election. After it the process ends and reads on from what was committed."""
+
+OPEN_TIMEOUT_S: Final = 60.0
+"""Longest wait for an id: the broker first ends the transaction that a former owner left open."""
+
+_FENCING: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
+
+Passing = Callable[[str], None]
+"""Called at named points of the protocol. Nothing in production; a fault test widens or ends a process there."""
+
+
+def unhindered(_point: str) -> None:
+    """Pass on."""
+
+
+class Outgoing(NamedTuple):
+    """One encoded message. `partition` None: by murmur2 of the key."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    partition: int | None
+
+
+class Writer:
+    """The one writer of a slot. `open` takes the slot over and fences whoever had it; `commit` is the protocol."""
+
+    def __init__(self, settings: Settings, slot: Slot, changelog: str, passing: Passing = unhindered) -> None:
+        self.slot = slot
+        self._changelog = changelog
+        self._passing = passing
+        self._producer = KafkaProducer(
+            {
+                **COMMON,
+                "bootstrap.servers": settings.brokers,
+                "transactional.id": f"hub-{slot.stage}-{slot.partition}",
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,  # librdkafka: at most the transaction's own timeout
+                "message.max.bytes": LARGE_BYTES,
+                "log_level": 3,
+            }
+        )
+
+    def open(self) -> None:
+        """Take the slot over: ends a former owner's transaction and fences it. BrokerUnavailable, Fenced."""
+        try:
+            self._producer.init_transactions(OPEN_TIMEOUT_S)
+        except KafkaException as error:
+            self._refuse(error)
+
+    def commit(self, outputs: list[Outgoing], states: Mapping[str, bytes], offsets: Mapping[str, int]) -> None:
+        """Make what a batch led to visible as a whole.
+
+        1. Begin a transaction of this slot.
+        2. Publish the outputs.
+        3. Publish each changed state to the changelog.
+        4. Publish the source offsets to the changelog: `offsets` is everything folded in so far, next per topic.
+        5. Commit: waits for every acknowledgement and fails if one message failed.
+
+        The caller takes the states over in memory only after this has returned. An error at any step leaves nothing
+        visible, and the process must end: BrokerUnavailable (its next start reads on from the last commit, whichever
+        way an unanswered commit went), Fenced, SchemaError for a message no topic takes.
+        """
+        try:
+            # Step 1
+            self._producer.begin_transaction()
+            # Step 2
+            for topic, key, value, partition in outputs:
+                self._produce(topic, key, value, partition)
+            # Step 3
+            for name, state in states.items():
+                self._produce(self._changelog, name.encode(), state, self.slot.partition)
+            # Step 4
+            self._produce(self._changelog, OFFSETS, encode_offsets(offsets), self.slot.partition)
+            self._passing("after_produce_before_commit")
+            # Step 5
+            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+        except KafkaException as error:
+            metrics.TRANSACTIONS.labels(self.slot.stage, "failed").inc()
+            self._refuse(error)
+        metrics.TRANSACTIONS.labels(self.slot.stage, "committed").inc()
+        self._passing("after_commit")
+
+    def close(self) -> None:
+        """Let the slot go. Nothing is open between two commits, so nothing is waited for."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def _produce(self, topic: str, key: bytes, value: bytes, partition: int | None) -> None:
+        while True:
+            try:
+                if partition is None:
+                    self._producer.produce(topic, value=value, key=key)
+                else:
+                    self._producer.produce(topic, value=value, key=key, partition=partition)
+            except BufferError:
+                self._producer.poll(0.05)  # the queue is full: let some be sent
+            else:
+                return
+
+    def _refuse(self, error: KafkaException) -> NoReturn:
+        """Turn a failure into one of ours, by what it says. The transaction is left to the next owner to end."""
+        cause = error.args[0]
+        name = f"{self.slot.stage}, partition {self.slot.partition}"
+        if cause.code() in _FENCING:
+            raise Fenced(
+                f"another process took {name} over — this one stops; nothing it had not committed is visible"
+            ) from error
+        if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            raise SchemaError(
+                f"a message of {name} exceeds {LARGE_BYTES} bytes — find the person or home with the lag page; raise "
+                "LARGE_BYTES and max.message.bytes of its topic together"
+            ) from error
+        raise BrokerUnavailable(
+            f"Kafka did not commit {name} ({cause.name()}) — see its log, then start again"
+        ) from error

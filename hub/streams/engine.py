@@ -1,0 +1,276 @@
+"""The heart of the worker: slots are taken over, restored, fed with batches, and let go. Knows nothing of Faust.
+
+A batch is decoded, folded and committed in one go on one thread, without a pause in which a slot could be taken
+away; so a slot either holds what was committed or the process is ending. Whatever is raised here ends the process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from hub.domain.messages import Alert, Quarantined, Review
+from hub.domain.times import local_date
+from hub.errors import TopologyMismatch
+from hub.ops.clock import Clock
+from hub.settings import Settings
+from hub.streams import metrics
+from hub.streams.codec import Codec
+from hub.streams.commit import Outgoing, Passing, Writer, unhindered
+from hub.streams.intake import Intake, Raw
+from hub.streams.stage import Stage
+from hub.streams.state import PartitionState, Slot, restore
+from hub.streams.topics import QUARANTINE
+from hub.vault.sealed import Sealer
+
+OPENERS: Final = 8
+"""Writers opened at a time: each waits some 100 ms for the broker, and a worker may own sixteen."""
+
+REVIEW_BUDGET: Final = 500
+"""Reviews fired in one batch, so that the first of January does not keep records waiting."""
+
+
+class Batch(NamedTuple):
+    """Records of one slot, and the epoch of the assignment they were read under."""
+
+    slot: Slot
+    epoch: int
+    records: list[Raw]
+
+
+class Owned(NamedTuple):
+    """A slot this process owns."""
+
+    state: PartitionState
+    writer: Writer
+
+
+class Engine:
+    """All slots of this process. `process`, `review`, `adopt` and `release` are called from one thread only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stages: Sequence[Stage],
+        codec: Codec,
+        sealer: Sealer,
+        clock: Clock,
+        passing: Passing = unhindered,
+    ) -> None:
+        self.stages = {stage.name: stage for stage in stages}
+        self.epoch = 0
+        self.ready = False
+        self._stage_of = {name: stage for stage in stages for name in stage.input_names}
+        self._settings = settings
+        self._codec = codec
+        self._clock = clock
+        self._passing = passing
+        self._intake = Intake(codec, sealer, settings.partitions)
+        self._owned: dict[Slot, Owned] = {}
+        self._newest: dict[tuple[str, int], int] = {}  # (topic, partition) → timestamp of the newest record taken in
+        for stage in stages:
+            for gauge in (metrics.PARTITIONS, metrics.RESTORING, metrics.STATES, metrics.WAITING):
+                gauge.labels(stage.name).set(0)
+
+    # --- owning slots ---------------------------------------------------------------------------------------------
+
+    def slots_of(self, assigned: Iterable[tuple[str, int]]) -> set[Slot]:
+        """The slots an assignment of (topic, partition) means. TopologyMismatch when one was torn apart."""
+        parts: dict[Slot, set[str]] = defaultdict(set)
+        for topic, partition in assigned:
+            stage = self._stage_of.get(topic)
+            if stage is not None:
+                parts[Slot(stage.name, partition)].add(topic)
+        for slot, topics in parts.items():
+            absent = self.stages[slot.stage].input_names - topics
+            if absent:
+                raise TopologyMismatch(
+                    f"partition {slot.partition} of {', '.join(sorted(absent))} was assigned elsewhere than the other "
+                    f"topics of stage {slot.stage} — run the same release on every worker and `hub topics check`"
+                )
+        return set(parts)
+
+    def suspend(self) -> None:
+        """An assignment ends: batches read under it will be dropped. The slots stay until the next one is known."""
+        self.epoch += 1
+        self.ready = False
+
+    def release(self, kept: Iterable[Slot] = ()) -> None:
+        """Let go of every slot but `kept`: state forgotten, writer closed."""
+        for slot in self._owned.keys() - set(kept):
+            owned = self._owned.pop(slot)
+            owned.writer.close()
+            self._count(slot.stage, owned.state, -1)
+        self._newest = {place: at for place, at in self._newest.items() if self._slot(*place) in self._owned}
+
+    def prepare(self, wanted: Iterable[Slot], cancelled: threading.Event) -> dict[Slot, Owned] | None:
+        """Open writers of slots not owned yet, then restore their states; None when `cancelled` first.
+
+        Touches nothing of this object but what it returns, so it may run beside the loop. A slot kept over a
+        rebalance needs no restore: had anybody else owned it meanwhile, this process's writer would be fenced.
+        """
+        fresh = {
+            slot: Owned(
+                PartitionState(self.stages[slot.stage], slot.partition),
+                Writer(self._settings, slot, self.stages[slot.stage].state_topic.name, self._passing),
+            )
+            for slot in wanted
+            if slot not in self._owned
+        }
+        for slot in fresh:
+            metrics.RESTORING.labels(slot.stage).inc()
+        with ThreadPoolExecutor(OPENERS, thread_name_prefix="open") as pool:
+            list(pool.map(lambda owned: owned.writer.open(), fresh.values()))
+        done = restore(self._settings, (owned.state for owned in fresh.values()), cancelled)
+        for slot in fresh:
+            metrics.RESTORING.labels(slot.stage).set(0)
+        if not done:
+            for owned in fresh.values():
+                owned.writer.close()
+            return None
+        return fresh
+
+    def adopt(self, fresh: Mapping[Slot, Owned]) -> None:
+        """Own prepared slots from now on."""
+        for slot, owned in fresh.items():
+            self._owned[slot] = owned
+            self._count(slot.stage, owned.state, 1)
+        self.ready = True
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where each input of each owned slot is to be read on: (topic, partition) → offset."""
+        return {
+            (topic, slot.partition): owned.state.offsets.get(topic, 0)
+            for slot, owned in self._owned.items()
+            for topic in owned.state.stage.input_names
+        }
+
+    def slot_of(self, topic: str, partition: int) -> Slot:
+        """The slot that reads a partition of an input topic."""
+        slot = self._slot(topic, partition)
+        if slot is None:
+            raise TopologyMismatch(f"no stage reads {topic} — run the same release on every worker")
+        return slot
+
+    def state(self, slot: Slot) -> PartitionState:
+        """State of an owned slot."""
+        return self._owned[slot].state
+
+    @property
+    def slots(self) -> set[Slot]:
+        """Slots owned and restored."""
+        return set(self._owned)
+
+    # --- working --------------------------------------------------------------------------------------------------
+
+    def process(self, batch: Batch) -> None:
+        """Decode, fold and commit one batch; drop it when it was read under an assignment that ended."""
+        if batch.epoch != self.epoch or batch.slot not in self._owned:
+            return
+        state = self._owned[batch.slot].state
+        stage = batch.slot.stage
+        records = [record for record in batch.records if record.offset >= state.offsets.get(record.topic, 0)]
+        metrics.REPEATED.labels(stage).inc(len(batch.records) - len(records))
+        if not records:
+            return
+        taken = self._intake.take(records, state)
+        self._passing("after_decode")
+        offsets: dict[str, int] = {}
+        for record in records:
+            offsets[record.topic] = record.offset + 1
+            self._newest[record.topic, record.partition] = record.timestamp
+            metrics.RECORDS.labels(stage, record.topic).inc()
+        self._fold(batch.slot, taken.values, taken.quarantined, offsets)
+        metrics.BATCHES.labels(stage).inc()
+
+    def review(self) -> None:
+        """Fire what has come due, and sweep what another law decided: a budget for each slot, so that records go first.
+
+        Overdue reviews fire once at the start like any other; what is left over is fired by the next call.
+        """
+        if not self.ready:
+            return
+        today = local_date(self._clock.now_ms())
+        for slot, owned in self._owned.items():
+            due: list[Review] = owned.state.reviews.due(today, REVIEW_BUDGET)
+            swept = list(islice(owned.state.stale, REVIEW_BUDGET - len(due)))
+            reviews = due + [Review(key, date.min) for key in swept]
+            if reviews:
+                self._fold(slot, reviews, [], {})
+                for _ in swept:
+                    owned.state.stale.popleft()
+                metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
+                metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept))
+
+    def observe(self, behind: Mapping[tuple[str, int], int]) -> None:
+        """Set the gauges that are looked up rather than moved; `behind`: records not yet read by (topic, partition)."""
+        waiting_reviews = dict.fromkeys(self.stages, 0)
+        for slot, owned in self._owned.items():
+            waiting_reviews[slot.stage] += len(owned.state.reviews)
+        for stage, number in waiting_reviews.items():
+            metrics.WAITING.labels(stage).set(number)
+        now = time.time_ns() // 1_000_000  # record timestamps are the producers' system clocks, rehearsal or not
+        for (topic, partition), waiting in behind.items():
+            age = max(0, now - self._newest.get((topic, partition), now)) if waiting else 0
+            metrics.LAG_RECORDS.labels(topic, partition).set(waiting)
+            metrics.LAG_SECONDS.labels(topic, partition).set(age / 1000)
+
+    def _fold(
+        self, slot: Slot, values: Sequence[Any], quarantined: Sequence[Quarantined], offsets: Mapping[str, int]
+    ) -> None:
+        state, writer = self._owned[slot]
+        now = self._clock.now_ms()
+        with metrics.STEP.labels(slot.stage).time():
+            result = state.stage.step(state, values, now)
+        outputs = [
+            Outgoing(
+                output.topic,
+                output.key.encode(),
+                self._codec.encode(output.topic, output.value),
+                slot.partition if output.here else None,
+            )
+            for output in result.outputs
+        ]
+        outputs += [
+            Outgoing(QUARANTINE.name, bad.quarantine_id.encode(), self._codec.encode(QUARANTINE.name, bad), None)
+            for bad in quarantined
+        ]
+        encoded = {key: state.stage.encode(value) for key, value in result.changes.items()}
+        with metrics.COMMIT.labels(slot.stage).time():
+            writer.commit(outputs, encoded, {**state.offsets, **offsets})
+        before = len(state)
+        state.apply(result.changes, encoded, offsets, result.counts)
+        metrics.STATES.labels(slot.stage).inc(len(state) - before)
+        self._tell(slot.stage, result.counts, [output.value for output in result.outputs], now)
+        for output in result.outputs:
+            metrics.OUTPUTS.labels(slot.stage, output.topic).inc()
+
+    @staticmethod
+    def _tell(stage: str, counts: Mapping[str, int], values: Iterable[Any], now: int) -> None:
+        for name, change in counts.items():
+            if name.startswith("record:"):
+                metrics.OUTCOMES.labels(stage, name.removeprefix("record:")).inc(change)
+            else:
+                metrics.standing(name, change)
+        for value in values:
+            if isinstance(value, Alert):
+                metrics.ALERTS.labels(value.rule, value.state).inc()
+                if value.caused_at is not None:
+                    metrics.END_TO_END.observe(max(0, now - value.caused_at) / 1000)
+
+    @staticmethod
+    def _count(stage: str, state: PartitionState, sign: int) -> None:
+        metrics.PARTITIONS.labels(stage).inc(sign)
+        metrics.STATES.labels(stage).inc(sign * len(state))
+        for name, number in state.standing.items():
+            metrics.standing(name, sign * number)
+
+    def _slot(self, topic: str, partition: int) -> Slot | None:
+        stage = self._stage_of.get(topic)
+        return None if stage is None else Slot(stage.name, partition)

@@ -1,0 +1,205 @@
+"""The worker: a Faust app with one agent a stage around the engine, run until it is told to stop or must end.
+
+A fault of the infrastructure, a bug or a fencing ends the process at once, before anything further is committed; who
+started it starts it again, and it reads on from the last commit. Trying to go on inside would need every layer to be
+sure of what the others still hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+import faust
+from faust.app.base import BootStrategy
+
+from hub.errors import HubError, Transient
+from hub.ops.clock import Clock
+from hub.ops.logs import logger
+from hub.settings import Settings
+from hub.streams.admin import check_topics
+from hub.streams.codec import Codec
+from hub.streams.commit import Passing, unhindered
+from hub.streams.engine import Batch, Engine
+from hub.streams.stage import Stage
+from hub.streams.topics import QUARANTINE
+from hub.streams.transport import FAUST_LOG, SESSION_TIMEOUT_S, BatchSchema, Transport
+from hub.vault.keys import load_keys
+from hub.vault.sealed import Sealer
+
+GROUP: Final = "hub-worker"
+TICK_S: Final = 1.0
+"""How often due reviews and lag are looked at."""
+
+TELL_GROUP_S: Final = 5.0
+"""How often the consumer group is told where the worker stands."""
+
+STOP_S: Final = 10.0
+"""Longest orderly stop. Faust's may hang; leaving by force loses nothing, since only commits count."""
+
+_log = logger("streams")
+
+
+class _Boot(BootStrategy):  # type: ignore[misc]  # Faust ships no types
+    """No web server and no producer of Faust's own: health and transactions are the hub's."""
+
+    enable_web = False
+    enable_kafka_producer = False
+
+
+class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
+    """Faust's app, knowing the engine. Restores at the end of each rebalance, before the flow resumes."""
+
+    BootStrategy = _Boot
+    logger = FAUST_LOG
+    engine: Engine
+
+    def __init__(self, settings: Settings, group: str, engine: Engine) -> None:
+        self.engine = engine
+        self._restore_cancelled = threading.Event()
+        super().__init__(
+            group,
+            broker=[f"kafka://{broker.strip()}" for broker in settings.brokers.split(",")],
+            datadir=settings.data_dir / "faust",  # Faust makes it; nothing is kept there
+            broker_session_timeout=SESSION_TIMEOUT_S,
+            broker_heartbeat_interval=SESSION_TIMEOUT_S / 4,
+            broker_commit_interval=TELL_GROUP_S,
+            topic_allow_declare=False,  # topics are made by `hub topics create`
+            topic_disable_leader=True,
+            stream_wait_empty=False,
+            loghandlers=[],
+            autodiscover=False,
+        )
+        self.on_rebalance_complete.connect(self._restore, weak=False)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def on_assignment_ends(self) -> None:
+        """Partitions are being handed round anew."""
+        self.engine.suspend()
+        self._restore_cancelled.set()
+
+    async def _restore(self, *_sender: Any, **_details: Any) -> None:
+        """Own the slots of the new assignment."""
+        try:
+            epoch = self.engine.epoch
+            cancelled = self._restore_cancelled = threading.Event()
+            wanted = self.engine.slots_of(self.consumer.assignment())
+            self.engine.release(kept=wanted)
+            _log.info("assigned; restoring", slots=len(wanted))
+            fresh = await asyncio.get_running_loop().run_in_executor(None, self.engine.prepare, wanted, cancelled)
+            if fresh is None:
+                return
+            if epoch != self.engine.epoch:
+                for owned in fresh.values():
+                    owned.writer.close()
+                return
+            self.engine.adopt(fresh)
+            _log.info("restored", slots=len(wanted), states=sum(len(owned.state) for owned in fresh.values()))
+        except Exception as error:
+            leave(error)
+
+
+def build(settings: Settings, engine: Engine, group: str) -> WorkerApp:
+    """The app with an agent for each stage and a timer for reviews and lag."""
+    app = WorkerApp(settings, group, engine)
+    for stage in engine.stages.values():
+        topic = app.topic(*sorted(stage.input_names), schema=BatchSchema())
+        app.agent(topic, name=stage.name)(_agent(app))
+    app.timer(interval=TICK_S)(_tick(app))
+    return app
+
+
+def _agent(app: WorkerApp) -> Any:
+    async def work(stream: Any) -> None:
+        async for event in stream.noack().events():
+            batch: Batch = event.value
+            try:
+                app.engine.process(batch)
+            except Exception as error:
+                leave(error)
+            app.consumer.done(batch)
+
+    return work
+
+
+def _tick(app: WorkerApp) -> Any:
+    async def tick() -> None:
+        try:
+            app.engine.review()
+            if app.engine.ready:
+                app.engine.observe(await app.consumer.behind())
+        except Exception as error:
+            leave(error)
+
+    return tick
+
+
+def leave(error: BaseException) -> NoReturn:
+    """End the process now: 75 where starting again may help, else 1. Nothing uncommitted becomes visible."""
+    code = 75 if isinstance(error, Transient) else 1
+    if isinstance(error, HubError):
+        _log.error("stopping", reason=error.code, detail=str(error))
+    else:
+        _log.error("stopping on a fault of the program", exc_info=error)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def prepare(
+    settings: Settings, stages: Sequence[Stage], group: str = GROUP, passing: Passing = unhindered
+) -> WorkerApp:
+    """Check that topics, keys and registry are as they must be, then build the app. ConfigurationError, Transient."""
+    needed = {topic.name: topic for stage in stages for topic in (*stage.inputs, stage.state_topic, QUARANTINE)}
+    check_topics(settings, needed.values())
+    engine = Engine(
+        settings, stages, Codec(settings.registry_url), Sealer(load_keys(settings.keys)), Clock(settings), passing
+    )
+    return build(settings, engine, group)
+
+
+def run(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None] = lambda: None) -> NoReturn:
+    """Work until `stop` is set, then stop in order within STOP_S seconds, call `at_end`, and leave the process.
+
+    It never returns: threads of Faust that hang would keep a process that has nothing left to do.
+    """
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        asyncio.run(_work(app, stop, at_end))
+    finally:
+        os._exit(1)
+
+
+async def _work(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None]) -> NoReturn:
+    starting = asyncio.ensure_future(app.start())
+    while not stop.is_set():
+        if app.crashed:
+            leave(app.crash_reason or RuntimeError("Faust ended without a reason"))
+        if starting.done() and starting.exception() is not None:
+            leave(starting.exception() or RuntimeError("Faust did not start"))
+        await asyncio.sleep(0.1)
+    _log.info("stopping in order")
+    app.engine.suspend()
+    app.engine.release()
+    try:
+        await asyncio.wait_for(app.stop(), STOP_S)
+    except (TimeoutError, asyncio.CancelledError):
+        _log.info("Faust did not stop in time; leaving without it, which loses nothing")
+    at_end()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def standing(app: WorkerApp) -> tuple[bool, str]:
+    """Whether this worker works, and a word for people: what /ready answers."""
+    engine = app.engine
+    if not engine.ready:
+        return False, "waiting for partitions, or restoring their state"
+    return True, f"{len(engine.slots)} slots"
