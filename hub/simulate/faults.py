@@ -1,8 +1,7 @@
 """Bad input among the good: one record for each fault a connector can meet, and the list of what to expect of it.
 
 Each bad row is a good row of its table with a fresh citizen number and one column spoilt, so that nothing but that
-column is wrong. The second wave adds a record older than the one held, and one that says something else under an old
-version.
+column is wrong. The second wave adds a record older than the one held.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ from hub.simulate.world import World
 
 OVERSIZE: Final = 1_100_000  # characters of three bytes each: above any message size a broker is set up with here
 CITIZEN_ID: Final = {"GMSFHM", "公民身份号码", "身份证号", "死者身份证号", "逝者身份证号"}
-Happens = Literal["quarantined", "mapped", "superseded", "collision"]
-OLDER: Final[Happens] = "superseded"
-OTHER: Final[Happens] = "collision"
+Happens = Literal["quarantined", "mapped", "superseded"]
 NEVER_EXISTED: Final = "331199"
 RETIRED: Final = "332528"
 
@@ -94,20 +91,15 @@ def first(world: World) -> Bad:
 
 
 def second(world: World) -> Bad:
-    """What is wrong with the second wave: an old version after the new one, and another content under an old one."""
+    """What is odd in the second wave: an older version of a record arrives after the newer one."""
     table = _table(YIBAO, "jiesuan")
-    ordinary = [row for row in world.tables["settlement"].values() if row.values["kind"] == "outpatient"]
-    late, twice = ordinary[0], ordinary[1]
-    old = lines(table, [late])[0]
-    world.later(lambda: world.alter("settlement", late.id, compliant=0))
-    other = list(lines(table, [twice])[0])
-    other[header(table).index("符合范围自付")] = "1.00"
+    ordinary = next(row for row in world.tables["settlement"].values() if row.values["kind"] == "outpatient")
+    old = lines(table, [ordinary])[0]
+    world.later(lambda: world.alter("settlement", ordinary.id, compliant=0))
     bad = Bad()
     name = f"jiesuan_{world.written:%Y%m%d}_290.csv"
-    content = csv_bytes(header(table), [old, other], YIBAO.encoding)
-    bad.files.append((YIBAO, name, content))
-    for record, outcome in ((late.id, OLDER), (twice.id, OTHER)):
-        bad.faults.append(Fault(source="yibao", where=name, record=record, column=None, outcome=outcome, wave=2))
+    bad.files.append((YIBAO, name, csv_bytes(header(table), [old], YIBAO.encoding)))
+    bad.faults.append(Fault(source="yibao", where=name, record=ordinary.id, column=None, outcome="superseded", wave=2))
     return bad
 
 

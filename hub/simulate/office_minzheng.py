@@ -1,4 +1,4 @@
-"""民政救助 as its office keeps it: households, applications, reports, visits, benefits and payments, headings in Chinese."""
+"""民政救助 as its office keeps it: households, applications, reports, visits, benefits, payments."""
 
 from __future__ import annotations
 

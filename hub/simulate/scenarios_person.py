@@ -171,21 +171,18 @@ def duplicate_yes(w: World, county: str, turn: int) -> None:
 
 
 def duplicate_no(w: World, county: str, turn: int) -> None:
-    """A handover from one month to the next; an application in the second county that is still pending."""
+    """A handover from one month to the next; in one variant an application in a third county is pending besides."""
     person = elder(w, county, 65, sex=MALE)
     other = COUNTIES[(COUNTIES.index(county) + 1) % len(COUNTIES)]
-    since = months_before(w.as_of, 4)
+    since = months_before(w.as_of, 4 + turn)
+    w.benefit(person, "dibao", 1083, status="ended", until=since - timedelta(days=1))
+    w.payments(person, "dibao", 1083, 5, until=5 + turn)
+    w.benefit(person, "dibao", 1083, paying=other, since=since)
+    w.payments(person, "dibao", 1083, 4 + turn, paying=other, until=1)
     if turn == 2:
-        w.benefit(person, "dibao", 1083)
-        w.payments(person, "dibao", 1083, 6, until=1)
-        aid = w.aid_household((person, "self"))
-        w.application(person, aid, "dibao", county=other)
-    else:
-        w.benefit(person, "dibao", 1083, status="ended", until=since - timedelta(days=1))
-        w.payments(person, "dibao", 1083, 5, until=5)
-        w.benefit(person, "dibao", 1083, paying=other, since=since)
-        w.payments(person, "dibao", 1083, 4, paying=other, until=1)
-    w.plant("duplicate_benefit", person, "no", "handover" if turn < 2 else "only an application is pending elsewhere")
+        third = COUNTIES[(COUNTIES.index(county) + 2) % len(COUNTIES)]
+        w.application(person, w.aid_household((person, "self")), "dibao", county=third)
+    w.plant("duplicate_benefit", person, "no", "handover" if turn < 2 else "handover, an application is pending")
 
 
 def duplicate_unknown(w: World, county: str, turn: int) -> None:
@@ -215,7 +212,7 @@ def duplicate_taken_back(w: World, county: str, turn: int) -> None:
 
     w.later(corrected if turn == 1 else withdrawn)
     why = ("second claim withdrawn", "citizen number corrected", "second claim withdrawn")
-    w.plant("duplicate_benefit", person, "yes", why[turn], wave2="no")
+    w.plant("duplicate_benefit", person, "yes", why[turn], wave2="not_applicable")
 
 
 def duplicate_amended(w: World, county: str, turn: int) -> None:
@@ -267,7 +264,7 @@ def age_reached(w: World, county: str, turn: int) -> None:
     day = w.as_of + timedelta(days=3 + turn)
     person = w.people.new(birth=years_before(day, 80), sex=FEMALE, county=county)
     w.family((person, "self"))
-    w.plant("elder_age_allowance", person, "not_applicable", "reaches eighty", changes_on=day)
+    w.plant("elder_age_allowance", person, "no", "reaches eighty", changes_on=day)
 
 
 def conflicts(w: World, county: str, turn: int) -> None:
@@ -285,14 +282,19 @@ def conflicts(w: World, county: str, turn: int) -> None:
         w.aid_household((person, "self"))
         w.conflicts.append(("two_live_households", person.number))
     else:
-        old, new = person.number, w.people.number(person.birth, person.sex, county)
+        # One number was replaced long ago, and somebody still sends records under it; another is replaced now.
+        old = w.people.number(person.birth, person.sex, county)
+        w.put("identity", "BG", ago=30, old=old, new=person.number, reason="corrected", county=county)
+        second = elder(w, county, 71)
+        corrected = w.people.number(second.birth, second.sex, county)
 
-        def replaced() -> None:
-            w.alter("resident", person.record, number=new)
-            w.put("identity", "BG", old=old, new=new, reason="corrected", county=county)
+        def later() -> None:
+            w.put("identity", "BG", old=second.number, new=corrected, reason="corrected", county=county)
+            w.alter("resident", second.record, number=corrected)
+            second.number, person.number = corrected, old
             w.settlement(person, 0, 150, cash=40)
 
-        w.later(replaced)
+        w.later(later)
         w.conflicts.append(("replaced_identity", old))
 
 

@@ -13,7 +13,7 @@ from hub.ops.clock import Clock
 from hub.packs import load_book
 from hub.policy.parameters import PolicyBook
 from hub.settings import Settings
-from hub.simulate.oracle.judge import Disagreement, Open, outcome
+from hub.simulate.oracle.judge import Disagreement, Open, Outcome, outcome
 from hub.streams.codec import Codec
 from hub.streams.topics import ALERTS, CONFLICTS, DISPOSITIONS, SOURCE_TOPICS
 
@@ -54,7 +54,7 @@ class Agreement(NamedTuple):
 def compare(settings: Settings) -> Agreement:
     """Judge all that lies in Kafka now, and compare it with what is open there. Wait until nothing moves first."""
     log = read_events_from_kafka(settings)
-    expected = outcome(log.events, log.dispositions, book_of(settings), Clock(settings).now_ms())
+    expected = _judge(log, settings)
     alerts, conflicts = open_on_alerts(settings, log.dispositions), open_conflicts(settings)
     counts = {
         "open": len(alerts & expected.opened),
@@ -71,6 +71,15 @@ def compare(settings: Settings) -> Agreement:
         (alerts - expected.opened) | (conflicts - expected.conflicts),
         (expected.opened - alerts) | (expected.conflicts - conflicts),
     )
+
+
+def judge(settings: Settings) -> Outcome:
+    """What ought to stand now, by all that lies in Kafka."""
+    return _judge(read_events_from_kafka(settings), settings)
+
+
+def _judge(log: Log, settings: Settings) -> Outcome:
+    return outcome(log.events, log.dispositions, book_of(settings), Clock(settings).now_ms())
 
 
 def book_of(settings: Settings) -> PolicyBook:
