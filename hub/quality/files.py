@@ -28,7 +28,7 @@ def read_frame(suite: str, file: Path, encoding: str) -> pd.DataFrame:
             frame = pd.read_csv(file, dtype=str, encoding=encoding, keep_default_na=False).astype(object)
     except (UnicodeDecodeError, pd.errors.ParserError, OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{file.name} cannot be read as {encoding} ({type(error).__name__}) — name its encoding, as --encoding gb18030"
+            f"{file.name} cannot be read as {encoding} ({type(error).__name__}) — name it: --encoding gb18030"
         ) from error
     types = {field.name: field.type for field in msgspec.structs.fields(PAYLOADS[suite])}
     for column in frame.columns:
