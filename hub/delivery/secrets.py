@@ -10,6 +10,7 @@ import base64
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
@@ -101,9 +102,8 @@ def _with_new(held: dict[str, Pair], wanted: Iterable[str]) -> dict[str, Pair]:
 
 def _write(path: Path, content: dict[str, Pair], *, replace: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=".webhook-secrets-", dir=path.parent)  # mode 0600, a name of its own
+    draft = Path(name)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
         file.flush()
