@@ -7,12 +7,10 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,14 +24,15 @@ from hub.domain.times import local_date
 from hub.errors import HubError, PurposeRefused
 from hub.ops.clock import Clock
 from hub.policy.catalogue import RULES
-from hub.quality.reports import Failing, open_conflicts, source_reports, unknowns
+from hub.quality.reports import open_conflicts, source_reports, unknowns
 from hub.settings import Settings
 from hub.store.db import session
 from hub.store.models import Case, CaseHistory
 from hub.vault.cards import Vault
 from hub.web import present, queries
 from hub.web.scrape import ask
-from hub.web.sentences import sentence_of
+from hub.web.sources import departments
+from hub.web.words import templates
 
 CSRF_COOKIE: Final = "hub_csrf"
 PURPOSE: Final = "caseworker.review"
@@ -43,7 +42,6 @@ API_FIELDS: Final = (
     *("amount_fen", "opened_on", "due_on", "work_state", "outcome"),
 )
 """What the API gives of a case: nothing that names a person, not even a token."""
-REVEAL_REASONS: Final = {"contact": "联系本人", "visit": "入户核实", "verify": "核对材料"}
 MESSAGES: Final = {
     "done": ("good", "已登记，将回传给判定流程。"),
     "stale": ("bad", "这件提示刚被别人或新的记录改动过，请看过最新内容后再登记。"),
@@ -60,54 +58,12 @@ class Pages:
         self._settings = settings
         self._lines = {line.id: line.name for line in load_lines()}
         self._rules = {rule.id: rule.title for rule in RULES.values()}
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=select_autoescape(),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+        self._templates = templates(
+            lines=self._lines,
+            rules=self._rules,
+            sources=departments(settings.sources),
+            expectations=settings.expectations,
         )
-        self._templates.filters.update(self._filters())
-
-    def _filters(self) -> dict[str, Callable[..., Any]]:
-        def labels(table: Mapping[str, str]) -> Callable[[str | None], str]:
-            return lambda code: present.label(dict(table), code)
-
-        return {
-            "day": present.day,
-            "moment": present.moment,
-            "money": present.money,
-            "place": present.place,
-            "field_name": present.field_name,
-            "topic_name": present.topic_name,
-            "line_name": labels(self._lines),
-            "rule_name": labels(self._rules),
-            "grade_name": labels(present.GRADE),
-            "work_state": labels(present.WORK_STATE),
-            "alert_state": labels(present.ALERT_STATE),
-            "truth": labels(present.TRUTH),
-            "sign": labels(present.SIGN),
-            "due": labels(present.DUE),
-            "severity": labels(present.SEVERITY),
-            "dimension": labels(codes.DIMENSION),
-            "conflict": labels(codes.CONFLICT),
-            "outcome": labels(codes.OUTCOME),
-            "outcome_reason": labels(codes.OUTCOME_REASON),
-            "quarantine_reason": labels(codes.QUARANTINE_REASONS),
-            "quarantine_state": labels(present.QUARANTINE_STATE),
-            "quality_outcome": labels(present.QUALITY_OUTCOME),
-            "outbox_state": labels(present.OUTBOX_STATE),
-            "history_kind": labels(present.HISTORY),
-            "ingest_kind": labels(present.INGEST_KIND),
-            "process_name": labels(present.PROCESS),
-            "cause": labels(present.CAUSE),
-            "receipt": labels(present.RECEIPT),
-            "actor": lambda actor: present.actor_name(actor, self._lines),
-            "sentence": lambda failing: self._sentence(failing),
-        }
-
-    def _sentence(self, failing: Failing) -> str:
-        return sentence_of(self._settings.expectations, failing.suite, failing.expectation)
 
     def routes(self) -> list[Route]:
         """Addresses of the pages and of the read-only API."""
@@ -205,7 +161,7 @@ class Pages:
         """Show one person's identity once: one audit row in the vault, one line in the case's history."""
         form = await self._form(request)
         alert_id, reason = request.path_params["alert_id"], str(form.get("reason", ""))
-        if reason not in REVEAL_REASONS:
+        if reason not in present.REVEAL_REASON:
             raise HTTPException(400, "请选择查看事由。")
 
         def open_card() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -224,7 +180,7 @@ class Pages:
                         at=self._clock.now_ms(),
                         kind="revealed",
                         actor="web",
-                        detail={"purpose": f"{name}，{REVEAL_REASONS[reason]}"},
+                        detail={"who": name, "why": reason},
                     )
                 )
             return [(name, [(REVEALED[field], value) for field, value in opening.fields.items()])]
@@ -311,7 +267,7 @@ class Pages:
             "message": {"kind": message[0], "text": message[1]} if message else None,
             "identities": identities,
             "purposes": [(purpose.id, purpose.name)],
-            "reveal_reasons": list(REVEAL_REASONS.items()),
+            "reveal_reasons": list(present.REVEAL_REASON.items()),
             "outcomes": codes.OUTCOME,
             "reasons": codes.OUTCOME_REASON,
             "form": {name: str((form or {}).get(name, "")) for name in ("outcome", "reason", "note")},

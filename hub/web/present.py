@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -92,7 +93,7 @@ HISTORY: Final = {
 }
 
 
-def label(table: dict[str, str], code: str | None) -> str:
+def label(table: Mapping[str, str], code: str | None) -> str:
     """Label of a code; a code without one is shown as it is, an absent one as a dash."""
     return "—" if code is None else table.get(code, code)
 
@@ -176,11 +177,12 @@ PROCESS: Final = {
     "receiver": "参考接收端",
 }
 CAUSE: Final = {"facts": "记录有变化", "time": "到期复判", "policy": "政策变化", "disposition": "因处置"}
+REVEAL_REASON: Final = {"contact": "联系本人", "visit": "入户核实", "verify": "核对材料"}
 RECEIPT: Final = {"accepted": "已签收", "rejected": "已拒收", "handled": "已办理"}
 ACTOR: Final = {"hub": "枢纽", "web": "经办人", "caseworker": "经办人", "dispatcher": "派送", "operator": "运维"}
 
 
-def actor_name(actor: str, lines: dict[str, str]) -> str:
+def actor_name(actor: str, lines: Mapping[str, str]) -> str:
     """Who did it: a line by its name, else a role."""
     bare = actor.removeprefix("line:")
     return lines.get(bare) or ACTOR.get(actor.partition(":")[0], actor)

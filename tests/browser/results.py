@@ -30,11 +30,11 @@ _ROWS: Final = (
     _Row("ga-huji", "registration.resident", "region.present", "region", "completeness", "warning", "pass", 18204, 0),
     _Row(
         *("ga-huji", "registration.resident", "birth_date.present", "birth_date", "completeness", "critical", "fail"),
-        *(18204, 6, "missing"),
+        *(18204, 6, "empty"),
     ),
     _Row(
         *("ga-huji", "registration.resident", "township.present", "township", "completeness", "warning", "fail"),
-        *(18204, 231, "missing"),
+        *(18204, 231, "empty"),
     ),
     _Row("ga-huji", "registration.resident", "id_check.code", "id_check", "accuracy", "critical", "pass", 18204, 0),
     _Row("yibao", "medical.settlement", "kind.code", "kind", "conformity", "critical", "pass", 92118, 0),

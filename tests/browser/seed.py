@@ -108,7 +108,7 @@ def plant(db: Session, tokens: Mapping[str, str]) -> dict[str, str]:
         alert_id=alerts.digest("hostile"),
         title=f"标题含脚本 {SCRIPT}",
         explanation=f"说明含脚本 {SCRIPT}",
-        due_on=ago(-25),
+        due_on=ago(-2),
     )
     db.add(case_of(hostile))
     _many(db, named)
