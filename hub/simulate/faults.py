@@ -95,7 +95,7 @@ def second(world: World) -> Bad:
     table = _table(YIBAO, "jiesuan")
     ordinary = next(row for row in world.tables["settlement"].values() if row.values["kind"] == "outpatient")
     old = lines(table, [ordinary])[0]
-    world.later(lambda: world.alter("settlement", ordinary.id, compliant=0))
+    world.later(lambda: world.alter("settlement", ordinary.id, kind="chronic"))
     bad = Bad()
     name = f"jiesuan_{world.written:%Y%m%d}_290.csv"
     bad.files.append((YIBAO, name, csv_bytes(header(table), [old], YIBAO.encoding)))

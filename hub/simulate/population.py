@@ -102,17 +102,7 @@ def _ordinary(world: World, county: str) -> None:
     if rng.random() < 0.05:
         _assisted(world, members)
     if rng.random() < 0.06:
-        world.put(
-            "residence",
-            "JD",
-            ago=rng.randrange(1, 300),
-            number=members[0].number,
-            place=members[0].village.code,
-            since=world.day(rng.randrange(300, 900)),
-            until=None,
-            evidence=rng.choice(("permit", "floating", "grid")),
-            county=county,
-        )
+        world.residence(members[0], rng.choice(("permit", "floating", "grid")))
 
 
 def _with_children(world: World, county: str, *, three: bool) -> tuple[Person, ...]:

@@ -231,7 +231,9 @@ def duplicate_amended(w: World, county: str, turn: int) -> None:
 
 def age_yes(w: World, county: str, turn: int) -> None:
     """Over eighty, registered, and nowhere on the list of the allowance."""
-    w.plant("elder_age_allowance", elder(w, county, 83 + turn), "yes", "over 80 and not receiving")
+    person = elder(w, county, 83 + turn)
+    w.residence(person)
+    w.plant("elder_age_allowance", person, "yes", "over 80 and not receiving")
 
 
 def age_no(w: World, county: str, turn: int) -> None:

@@ -72,6 +72,20 @@ class World(Tables):
             county=person.county,
         )
 
+    def residence(self, person: Person, evidence: str = "grid") -> str:
+        """Where the person really lives, by permit, floating-population register or the grid's visit."""
+        return self.put(
+            "residence",
+            "JD",
+            ago=self.rng.randrange(1, 300),
+            number=person.number,
+            place=person.village.code,
+            since=self.day(self.rng.randrange(300, 900)),
+            until=None,
+            evidence=evidence,
+            county=person.county,
+        )
+
     def inventory(self, person: Person, *kinds: str) -> None:
         """State that the person's list of children, spouse or parents is complete."""
         for kind in kinds:
