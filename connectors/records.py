@@ -47,10 +47,10 @@ class Records:
             self._batch = batches.get("last", 0)
             self._open = set()
             if was_open := batches.get("open", []):
-                left = select(distinct(IngestRecord.batch)).where(
+                left = select(IngestRecord.batch).where(
                     IngestRecord.source == self._source, IngestRecord.batch.in_(was_open)
                 )
-                self._open = set(db.scalars(left))
+                self._open = set(db.scalars(left.distinct()))
 
     def position(self, key: str) -> Position:
         """The stored position of a key, empty when there is none."""
@@ -78,14 +78,14 @@ class Records:
 
     def absent(self, topic: str, prefix: str, present: Collection[str]) -> dict[str, dict[str, Held]]:
         """Records that stand (or whose annulment may not have left) and are not among those present."""
-        ids = select(distinct(IngestRecord.record_id)).where(
+        ids = select(IngestRecord.record_id).where(
             IngestRecord.source == self._source,
             IngestRecord.topic == topic,
             IngestRecord.record_id.startswith(prefix, autoescape=True),
             or_(IngestRecord.live, IngestRecord.batch.in_(self._open)),
         )
         with session(self._engine, writes=False) as db:
-            gone = [record_id for record_id in db.scalars(ids) if record_id not in present]
+            gone = [record_id for record_id in db.scalars(ids.distinct()) if record_id not in present]
         return self.find(topic, gone)
 
     def _read(self, db: Session, topic: str, where: Iterable[Any], found: dict[str, dict[str, Held]]) -> None:
