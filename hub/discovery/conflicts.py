@@ -39,6 +39,7 @@ from hub.domain.facts import (
 )
 from hub.domain.messages import ConflictParty, Fact
 from hub.domain.times import local_date
+from hub.policy.view import lies_in
 
 P = TypeVar("P", bound=Payload)
 _DAY: Final = timedelta(days=1)
@@ -86,15 +87,12 @@ def conflict_id(person: str, found: Found) -> str:
 
 
 def covers(statement: Fact, region: str | None, day: date) -> bool:
-    """Whether a region statement speaks for a county and a day. A code that ends in 00 stands for all below it."""
+    """Whether a region statement speaks for a county and a day."""
     coverage = statement.payload
-    if not isinstance(coverage, Coverage) or region is None or statement.region is None:
+    if not isinstance(coverage, Coverage) or region is None:
         return False
-    prefix = statement.region
-    while prefix.endswith("00"):
-        prefix = prefix[:-2]
     return (
-        region.startswith(prefix)
+        lies_in(region, statement.region)
         and (coverage.complete_from is None or coverage.complete_from <= day)
         and (coverage.complete_to is None or day <= coverage.complete_to)
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -105,8 +105,9 @@ class PersonStep:
         after = msgspec.structs.replace(folding.state(), sequence=before.sequence + 1)
         result.changes[COVERAGE_HOME] = after
         if after.facts != before.facts:
+            said: Literal["LIVE", "ENDED"] = "LIVE" if after.facts else "ENDED"
             contribution = Contribution(
-                COVERAGE_HOME, COVERAGE_HOME, (), "LIVE", after.generation, after.sequence, after.facts
+                COVERAGE_HOME, COVERAGE_HOME, (), said, after.generation, after.sequence, after.facts
             )
             result.outputs.append(Output(CONTRIBUTIONS, COVERAGE_HOME, contribution, here=True))
         statements = _about_residents(after.facts)
