@@ -12,14 +12,31 @@ from hub.domain.facts import AidHousehold, Resident
 from hub.domain.homes import Home, HomeKind
 from hub.policy.findings import Finding, Rule
 from hub.policy.parameters import PolicyBook
-from hub.policy.rules import duplicate_benefit, elder_age_allowance
+from hub.policy.rules import (
+    death_benefit_continues,
+    defacto_unsupported,
+    dibao,
+    duplicate_benefit,
+    elder_age_allowance,
+    funeral_affairs,
+    medical_warning,
+    orphan,
+    tekun,
+)
 from hub.policy.view import newest_first
 
 RULES: Final[dict[str, Rule]] = {
     rule.id: rule
     for rule in (
+        death_benefit_continues.RULE,
+        defacto_unsupported.RULE,
+        dibao.RULE,
         duplicate_benefit.RULE,
         elder_age_allowance.RULE,
+        funeral_affairs.RULE,
+        medical_warning.RULE,
+        orphan.RULE,
+        tekun.RULE,
     )
 }
 """Rule id → rule."""

@@ -11,7 +11,7 @@ from hub.domain.homes import Member
 from hub.domain.messages import Fact
 from hub.policy.calendar import after
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, earliest
-from hub.policy.view import View, evidence
+from hub.policy.view import View, evidence, newest_first
 
 READS_BENEFIT: Final = frozenset(
     {
@@ -26,6 +26,8 @@ READS_BENEFIT: Final = frozenset(
         "source.coverage.found",
     }
 )
+HOUSEHOLD_BENEFITS: Final = frozenset({"dibao", "dibao_margin", "rigid", "temporary_aid", "medical_aid"})
+"""Paid to a family: the death of a member changes their amount, not their ground."""
 LIVE: Final = ("active", "taper")
 """Statuses in which money is paid; a suspended benefit is neither paid nor ended."""
 
@@ -50,15 +52,13 @@ def held(view: View, member: Member, types: tuple[str, ...], role: str) -> Claus
     change = earliest(turns(benefit, view.on) for _, benefit in found)
     names = "、".join(BENEFIT.get(kind, kind) for kind in types)
     who = "本人" if role == "self" else "该成员"
-    for fact, benefit in found:
-        if in_force(benefit, view.on):
-            return Clause(
-                id="benefit.held",
-                truth=YES,
-                text=f"{who}已在享{BENEFIT.get(benefit.type, benefit.type)}",
-                evidence=(evidence(fact, "assistance.benefit", "type", benefit.type, member.person),),
-                changes_on=change,
-            )
+    live = [pair for pair in found if in_force(pair[1], view.on)]
+    if live:
+        fact, benefit = min(live, key=lambda pair: (pair[1].type, newest_first(pair[0])))
+        kind = benefit.type
+        shown = evidence(fact, "assistance.benefit", "type", kind, member.person)
+        text = f"{who}已在享{BENEFIT.get(kind, kind)}"
+        return Clause(id="benefit.held", truth=YES, text=text, evidence=(shown,), changes_on=change)
     absence = view.absence("assistance.benefit", member, view.on)
     return Clause(
         id="benefit.held",
@@ -82,3 +82,24 @@ def not_held(view: View, member: Member, types: tuple[str, ...], role: str = "se
         missing=clause.missing,
         changes_on=clause.changes_on,
     )
+
+
+def none_holds(view: View, members: tuple[Member, ...], types: tuple[str, ...], yes: str, no: str) -> Clause:
+    """That no member holds one of these benefits: *no* when one does, *unknown* where the register has gaps."""
+    id = "benefit.not_held_in_home"
+    found = [pair for member in members for pair in member.of(Benefit) if pair[1].type in types]
+    change = earliest(turns(benefit, view.on) for _, benefit in found)
+    live = sorted(
+        evidence(fact, "assistance.benefit", "type", benefit.type, member.person)
+        for member in members
+        for fact, benefit in member.of(Benefit)
+        if benefit.type in types and in_force(benefit, view.on)
+    )
+    if live:
+        return Clause(id, NO, yes, evidence=(live[0],), changes_on=change)
+    proofs = [view.absence("assistance.benefit", member, view.on) for member in members]
+    gaps = tuple(dict.fromkeys(item for proof in proofs for item in proof.missing))
+    shown_all = tuple(dict.fromkeys(item for proof in proofs for item in proof.evidence))
+    change = earliest((change, *(proof.changes_on for proof in proofs)))
+    text = "是否在享待遇未知" if gaps else no
+    return Clause(id, UNKNOWN if gaps else YES, text, evidence=shown_all, missing=gaps, changes_on=change)

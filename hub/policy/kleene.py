@@ -19,6 +19,7 @@ from datetime import date
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hub.domain.messages import Condition, Evidence, Missing, Truth
 
@@ -74,6 +75,18 @@ def all_of(id: str, text: str, *parts: Clause, article: str | None = None) -> Cl
 def any_of(id: str, text: str, *parts: Clause, article: str | None = None) -> Clause:
     """True when at least one part is. The order of parts is the order in which a *yes* is explained."""
     return _combine(id, text, parts, article, YES)
+
+
+def some_of(id: str, text: str, *parts: Clause, article: str | None = None) -> Clause:
+    """As `any_of`, but every *yes* is a reason: for lists of which the reader wants all, not the shortest proof."""
+    clause = _combine(id, text, parts, article, YES)
+    if clause.truth != YES:
+        return clause
+    return replace(
+        clause,
+        settled_by=tuple(part for part in parts if part.truth == YES),
+        changes_on=earliest(part.changes_on for part in parts),
+    )
 
 
 def negate(id: str, text: str, part: Clause, article: str | None = None) -> Clause:

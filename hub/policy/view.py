@@ -50,18 +50,18 @@ class Absence(NamedTuple):
 class View:
     """One home on one day under one policy. Made for one decision and thrown away."""
 
-    __slots__ = ("home", "on", "policy")
+    __slots__ = ("home", "myself", "on", "policy")
 
     def __init__(self, home: Home, policy: Policy, on: date) -> None:
-        """Nothing is read yet."""
+        """`myself` is the person of a person home, or None while nothing but its kin has contributed."""
         self.home = home
         self.policy = policy
         self.on = on
-
-    @property
-    def myself(self) -> Member | None:
-        """The person of a person home, or None while nothing but its kin has contributed."""
-        return next((member for member in self.home.members if "self" in member.roles), None)
+        self.myself: Member | None = None
+        for member in home.members:
+            if "self" in member.roles:
+                self.myself = member
+                break
 
     def absence(self, topic: str, member: Member | None, since: date, until: date | None = None) -> Absence:
         """Whether no record of `topic` from `since` to `until` (today) means none, for a member or for the home."""

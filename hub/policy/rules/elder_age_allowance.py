@@ -10,12 +10,11 @@ from datetime import date
 from typing import Final
 
 from hub.domain.homes import Home, Member
-from hub.domain.messages import Missing
-from hub.policy.calendar import birthday
+from hub.policy.ages import READS_AGE, reached
 from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, held, not_held
-from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest, truth_of
+from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, truth_of
 from hub.policy.lives import READS_DEATH, READS_LIFE, life_of
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence, resident
@@ -37,7 +36,7 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
         return None
     if entry[1].status == "cancelled_death":
         return None
-    age = _age(view, person)
+    age = reached(view, person, "elder_age.from_age", "elder_age.age", "self", ART_33)
     if age.truth == NO:  # the common case by far: nothing else can matter before the birthday
         return conclude(ID, view, age, TITLE, articles=(ART_33,))
     tree = all_of(
@@ -46,35 +45,15 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
         age,
         _registered(view, person),
         _alive(view, person),
-        any_of("elder_age.entitled", "属于发放范围", _centenarian(view, person), _scope(view, person)),
+        any_of(
+            "elder_age.entitled",
+            "属于发放范围",
+            reached(view, person, "elder_age.centenarian_age", "elder_age.centenarian", "self", ART_27),
+            _scope(view, person),
+        ),
         not_held(view, person, ("elder_age",)),
     )
     return conclude(ID, view, tree, TITLE, articles=(ART_33,), people=((person, "self"),))
-
-
-def _age(view: View, person: Member) -> Clause:
-    key = "elder_age.from_age"
-    return _reached(view, person, key, "elder_age.age", ART_33)
-
-
-def _centenarian(view: View, person: Member) -> Clause:
-    return _reached(view, person, "elder_age.centenarian_age", "elder_age.centenarian", ART_27)
-
-
-def _reached(view: View, person: Member, key: str, id: str, article: str) -> Clause:
-    years = view.policy.number(key, view.on)
-    change = view.parameters_change(key)
-    if years is None:
-        return Clause(id, UNKNOWN, "年龄标准未知", article, missing=(view.missing_parameter(key),), changes_on=change)
-    entry = resident(person)
-    if entry is None or entry[1].birth_date is None:
-        absent = Missing(field="registration.resident.birth_date", person=person.person, role="self")
-        return Clause(id, UNKNOWN, "出生日期未知", article, missing=(absent,), changes_on=change)
-    day = birthday(entry[1].birth_date, years)
-    shown = evidence(entry[0], "registration.resident", "birth_date", entry[1].birth_date, person.person)
-    if day <= view.on:
-        return Clause(id, YES, f"已满{years}周岁", article, (shown,), changes_on=change)
-    return Clause(id, NO, f"未满{years}周岁", article, (shown,), changes_on=earliest((day, change)))
 
 
 def _registered(view: View, person: Member) -> Clause:
@@ -113,13 +92,12 @@ def _scope(view: View, person: Member) -> Clause:
     return any_of(id, "属于低收入老年人", low_income, article=ART_33)
 
 
-_SELF: Final = frozenset({"registration.resident.birth_date", "registration.resident.status"})
 RULE: Final = Rule(
     id=ID,
     title="高龄津贴",
     line="elder_care",
     homes=frozenset({"person"}),
-    reads={"self": _SELF | READS_DEATH | READS_LIFE | READS_BENEFIT},
+    reads={"self": READS_AGE | READS_DEATH | READS_LIFE | READS_BENEFIT},
     articles=(ART_27, ART_33),
     decide=decide,
 )
