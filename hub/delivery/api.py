@@ -132,9 +132,9 @@ def take_receipt(db: Session, receipt: Receipt, now_ms: int) -> Reply:
     return 200, {"receipt_id": receipt.receipt_id, "repeated": False}
 
 
-def routes(settings: Settings) -> list[Route]:
-    """Routes for the process that serves pages. The store is connected to when the first receipt comes."""
-    return [Route(PATH, Receipts(settings, open_store(settings.store)).receive, methods=["POST"])]
+def routes(settings: Settings, engine: Engine | None = None) -> list[Route]:
+    """Routes for the process that serves pages, over its store, or one opened here."""
+    return [Route(PATH, Receipts(settings, engine or open_store(settings.store)).receive, methods=["POST"])]
 
 
 def _fault(receipt: Receipt) -> str | None:
