@@ -120,11 +120,16 @@ class Compiler:
             return lambda cells, row, context: const
         column = value.column or ""
         single = self._single(value, shape, full)
-        empty = frozenset(value.empty or ())
+        own = frozenset(value.empty or ())
+        nothing = self._empty | own
 
         def convert(cells: Cells, row: Row, context: Context) -> Any:
             raw = cells[column]
-            if self.is_empty(raw) or (empty and text_of(raw) in empty):
+            if isinstance(raw, str):
+                raw = raw.strip()
+                if raw in nothing:
+                    return None
+            elif raw is None or (own and text_of(raw) in own):
                 return None
             return single(raw)
 

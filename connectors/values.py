@@ -21,6 +21,7 @@ TRUTHS: Final[dict[str, bool]] = {
 }
 _NARROW: Final = str.maketrans("０１２３４５６７８９．，－＋￥", "0123456789.,-+¥")
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
+_PLAIN_YUAN: Final = re.compile(r"-?[0-9]+\.[0-9]{2}")  # how nearly all systems write an amount; the quick way
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
 _NEAR: Final = Decimal("0.000001")  # what a binary fraction may be off from the decimal that was meant
 _REGION_DIGITS: Final = {"county": 6, "township": 9, "village": 12}
@@ -145,6 +146,8 @@ def money_of(raw: Raw, unit: str) -> int:
     """分. `1,234.50`, `-12`, `￥3`, full-width digits; exact to the 分, or it is no amount."""
     if isinstance(raw, (bool, date)):
         raise Misfit("not_a_number", describe(raw))
+    if isinstance(raw, str) and unit == "yuan" and _PLAIN_YUAN.fullmatch(raw):
+        return int(raw.replace(".", ""))
     if isinstance(raw, str) or raw is None:
         text = text_of(raw).translate(_NARROW).removesuffix("元").removeprefix("¥").strip()
         if not _NUMBER.fullmatch(text):

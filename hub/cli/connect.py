@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 """How long --once waits for Kafka and the registry to come up."""
+
+GC_THRESHOLD = 100_000
+"""Objects made between two collections: a batch makes some hundred thousand, none of them in cycles."""
 
 KINDS = ("published", "annulled", "unchanged", "superseded", "quarantined", "erased")
 
@@ -78,6 +82,8 @@ def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
     from hub.vault.cards import open_vault
 
     configure("connectors")
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     migrate(chosen.store)
     stop = stop_event()
     log = logger("connectors")
