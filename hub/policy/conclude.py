@@ -72,12 +72,18 @@ def _hash(rule: str, subject: str, truth: Truth, reasons: tuple[Clause, ...]) ->
 
 
 def _explain(tree: Clause, title: str, reasons: tuple[Clause, ...]) -> str:
-    lines = [f"{reason.text}（{reason.article}）" if reason.article else reason.text for reason in reasons]
+    lines = [f"{reason.text}（{cite(reason.article)}）" if reason.article else reason.text for reason in reasons]
     text = f"{_OPENING[tree.truth] or title}：{'；'.join(dict.fromkeys(lines))}。"
     if tree.truth == UNKNOWN and tree.missing:
         text += f"尚缺：{'、'.join(dict.fromkeys(label(item) for item in tree.missing))}。"
     contrasts = [reason.contrast for reason in reasons if reason.contrast]
     return text + "".join(f"{contrast}。" for contrast in dict.fromkeys(contrasts))
+
+
+def cite(article: str) -> str:
+    """A citation as a Chinese reader expects it: 《浙江省社会救助条例》第9条."""
+    name, _, number = article.partition(" Art ")
+    return f"《{name}》第{number}条" if number else article
 
 
 def label(item: Missing) -> str:
