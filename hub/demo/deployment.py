@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,15 +12,27 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from hub.demo.parts import COMMANDS, Processes, demo_settings, environment
+from hub.demo.parts import COMMANDS, Processes, demo_settings, environment_of
 from hub.demo.quiet import Watcher
 from hub.domain.times import SHANGHAI, local_date
 from hub.errors import StackError
 from hub.ops.clock import Clock
+from hub.settings import Settings
 from hub.simulate import departments
 from hub.simulate.oracle import Agreement, compare
+from hub.simulate.thirdparty import environment
+from hub.simulate.thirdparty import offices as thirdparty
 from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
+
+THIRDPARTY: Final = "tp-"
+"""Mappings of records that somebody else made begin so; a deployment without those records must not read them."""
+
+THIRDPARTY_HOUSEHOLDS: Final = 300
+"""About 600 persons: large enough for every planted corruption, small enough for the demo's minutes."""
+
+CACHE: Final = Path(".cache/thirdparty")
+"""Generated once, as `hub simulate thirdparty` does, and kept over demos."""
 
 COMMAND_S: Final = 120.0
 """Longest a one-off command may take."""
@@ -38,9 +51,11 @@ class Deployment:
         *,
         store_url: str = "",
         partitions: int = 4,
+        thirdparty: bool = False,
         say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.data_dir = data_dir
+        self._thirdparty = thirdparty
         self.settings = demo_settings(data_dir, stack, store_url, partitions)
         self.processes = Processes(self.settings)
         self._say = say
@@ -63,6 +78,10 @@ class Deployment:
         """Clock, store, keys, secrets, topics and schemas, each by the command an operator would use."""
         self.set_clock(datetime.now(SHANGHAI))
         migrate(self.settings.store)
+        self.settings.sources.mkdir(parents=True)
+        for mapping in Settings().sources.glob("*.yaml"):
+            if self._thirdparty or not mapping.name.startswith(THIRDPARTY):
+                shutil.copy(mapping, self.settings.sources)
         for command in (("keys", "init"), ("topics", "create"), ("schemas", "register"), ("dispatch", "--init")):
             self.hub(*command)
 
@@ -71,15 +90,22 @@ class Deployment:
         today = local_date(Clock(self.settings).now_ms())
         departments.first(self.offices, departments.Manifest(seed=seed, households=households, as_of=today))
 
+        if self._thirdparty:
+            rows = environment.rows(CACHE, seed=seed, households=THIRDPARTY_HOUSEHOLDS, progress=self._say)
+            thirdparty.write(rows, self.offices, as_of=today, seed=seed)
+
     def second_wave(self) -> None:
         """Let time pass at the departments: corrections, annulments, late and vanished records."""
         departments.second(self.offices)
 
     def start(self, *names: str) -> None:
         """Start processes (default: all) and wait until each is ready."""
-        for name in names or COMMANDS:
-            self._say(f"hub {name}")
-            self.processes.start(name)
+        chosen = names or tuple(COMMANDS)
+        for name in chosen:
+            self.processes.launch(name)
+        for name in chosen:
+            self.processes.wait_ready(name)
+            self._say(f"hub {name} is ready")
 
     def wait(self, what: str, timeout_s: float = 300.0) -> None:
         """Wait until nothing moves any more. StackError naming the logs when a process ended or time is up."""
@@ -95,7 +121,7 @@ class Deployment:
         """Run one `hub` command; what it printed. StackError with its complaint when it fails."""
         done = subprocess.run(  # noqa: S603  # our own program, words of our own
             [sys.executable, "-m", "hub.cli.main", *words],
-            env={**environment(self.settings), "PATH": "/usr/bin:/bin"},
+            env={**environment_of(self.settings), "PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,
             timeout=COMMAND_S,

@@ -12,18 +12,18 @@ from hub.settings import Settings
 from hub.stack import LocalStack
 from hub.stack.process import ManagedProcess, accepts, free_port
 
-READY_S: Final = 60.0
+READY_S: Final = 120.0
 """Longest wait for one process: Great Expectations alone takes seconds to import on two busy cores."""
 
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "receiver": ("receiver", "--answer", "handle"),
-    "worker": ("worker",),
-    "dispatcher": ("dispatch",),
     "quality": ("quality", "serve"),
+    "worker": ("worker",),
+    "receiver": ("receiver", "--answer", "handle"),
+    "dispatcher": ("dispatch",),
     "web": ("web",),
     "connector": ("connect",),
 }
-"""Process → its command, in the order they are started; the connector last, when all others listen."""
+"""Process → its command. They start side by side, the slowest first; none needs another to be there before it."""
 
 
 def port(wanted: int) -> int:
@@ -39,6 +39,7 @@ def demo_settings(data_dir: Path, stack: LocalStack, store_url: str, partitions:
         brokers=stack.bootstrap,
         registry_url=stack.registry_url,
         store_url=store_url,
+        sources=data_dir / "sources",
         source_root=data_dir / "offices",
         clock_file=data_dir / "clock",
         overlay="demo",
@@ -52,7 +53,7 @@ def demo_settings(data_dir: Path, stack: LocalStack, store_url: str, partitions:
     )
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
     """The settings as HUB_… variables, for child processes."""
     return {
         f"HUB_{name.upper()}": str(value)
@@ -74,14 +75,18 @@ class Processes:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
         self._settings = settings
         self._running: dict[str, ManagedProcess] = {}
-        self._environment = {**inherited, **environment(settings)}
+        self._environment = {**inherited, **environment_of(settings)}
 
     def start(self, name: str) -> None:
         """Start one and wait until it is ready. StackError with the end of its log when it is not."""
-        process = self.launch(name)
-        process.wait_ready(ready_url(name, self._settings), READY_S)
+        self.launch(name)
+        self.wait_ready(name)
 
-    def launch(self, name: str) -> ManagedProcess:
+    def wait_ready(self, name: str) -> None:
+        """Wait until one that was launched says that it is ready."""
+        self._running[name].wait_ready(ready_url(name, self._settings), READY_S)
+
+    def launch(self, name: str) -> None:
         """Start one without waiting."""
         process = ManagedProcess(
             f"hub {name}",
@@ -91,7 +96,6 @@ class Processes:
         )
         process.start()
         self._running[name] = process
-        return process
 
     def kill(self, name: str) -> None:
         """SIGKILL one, as a fault would."""

@@ -50,7 +50,7 @@ class Demo:
             stack.start()
         try:
             deployment = Deployment(
-                self._data_dir, stack, store_url=self._store_url, partitions=PARTITIONS, say=self._say
+                self._data_dir, stack, store_url=self._store_url, partitions=PARTITIONS, thirdparty=True, say=self._say
             )
             try:
                 figures = self._steps(deployment)
