@@ -8,6 +8,7 @@ led to becomes visible as a whole or not at all (docs/decisions/0005-commit-by-t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, NoReturn
 
@@ -110,8 +111,9 @@ class Writer:
 
     def close(self) -> None:
         """Let the slot go. Nothing is open between two commits, so nothing is waited for."""
-        self._producer.purge()
-        self._producer.flush(0)
+        with contextlib.suppress(KafkaException):  # a fenced producer says so once more
+            self._producer.purge()
+            self._producer.flush(0)
 
     def _produce(self, topic: str, key: bytes, value: bytes, partition: int | None) -> None:
         while True:

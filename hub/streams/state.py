@@ -164,7 +164,7 @@ def _read_to_end(
     while missing:
         if cancelled.is_set():
             return False
-        messages = consumer.consume(CHUNK, timeout=0.5)
+        messages = consumer.consume(CHUNK, timeout=0.1)  # waits that long when fewer are there
         if messages:
             heard = time.monotonic()
         elif time.monotonic() - heard > SILENCE_S:

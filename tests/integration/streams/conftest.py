@@ -1,0 +1,133 @@
+"""A broker and a registry for the worker's tests, and a bench that sends records and runs ledger workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hub.domain.facts import Settlement
+from hub.domain.messages import Event
+from hub.settings import Settings
+from hub.stack import LocalStack, ManagedProcess, free_port
+from hub.streams.admin import create_topics
+from hub.streams.codec import Codec
+from hub.streams.producers import producer
+from hub.streams.schemas import register
+from hub.streams.topics import QUARANTINE
+from hub.vault.keys import init_keys
+from tests.integration.streams import ledger
+from tests.unit.quality.samples import event
+
+READY_S = 60.0
+EXIT_S = 60.0
+
+
+class Bench:
+    """Sends events, remembers them, and starts ledger workers on what was sent."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.codec = Codec(settings.registry_url)
+        self.sent: list[Event] = []
+        self._producer = producer(settings)
+        self._workers: list[ManagedProcess] = []
+
+    def ledger(self, name: str) -> None:
+        """Make the topics of a ledger."""
+        create_topics(self.settings, ledger.topics(name))
+
+    def send(self, count: int) -> None:
+        """Send `count` events: settlements and their corrections, registrations in between."""
+        for number in range(len(self.sent), len(self.sent) + count):
+            person = f"{number % 97:032x}"
+            if number % 10 == 0:
+                made = _with(event("registration.resident"), person, f"resident-{person}", 1 + number)
+            else:
+                record = f"{person}-{number % 7}"
+                made = _with(event("medical.settlement"), person, record, 1 + number)
+                assert isinstance(made.payload, Settlement)
+                # Amounts come and go, so that a change within one batch is no change in another.
+                payload = msgspec.structs.replace(made.payload, total_fen=100 * (number % 3))
+                made = made._replace(payload=None if number % 31 == 0 else payload)
+                if made.payload is None:
+                    made = made._replace(header=msgspec.structs.replace(made.header, change="ANNUL"))
+            self.sent.append(made)
+            topic = f"{made.topic}.v1"
+            self._producer.send(topic, person, self.codec.encode(topic, made))
+        self._producer.flush()
+
+    def worker(self, name: str, group: str, *, ready: bool = True, **env: str) -> ManagedProcess:
+        """Start a worker. A group of its own each time: what a group knows is not what state rests on."""
+        port = free_port()
+        worker = ManagedProcess(
+            f"ledger {name}",
+            [sys.executable, "-m", "tests.integration.streams.ledger_worker", name, group],
+            self.folder / f"{name}-{group}-{len(self._workers)}.log",
+            cwd=Path(__file__).parents[3],
+            env=self.env(HUB_WORKER_PORT=str(port), **env),
+        )
+        self._workers.append(worker)
+        worker.start()
+        if ready:
+            worker.wait_ready(f"http://127.0.0.1:{port}/ready", READY_S)
+        return worker
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Settings of this bench as an environment."""
+        return {
+            "HUB_DATA_DIR": str(self.settings.data_dir),
+            "HUB_BROKERS": self.settings.brokers,
+            "HUB_REGISTRY_URL": self.settings.registry_url,
+            "HUB_PARTITIONS": str(self.settings.partitions),
+            **more,
+        }
+
+    def faults(self, name: str) -> list[str]:
+        """What is wrong with a ledger once it has folded everything in."""
+        ledger.wait_folded(self.settings, name)
+        return ledger.faults(self.settings, name, self.sent, self.codec)
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        for worker in self._workers:
+            worker.terminate()
+        self.codec.close()
+
+
+def _with(made: Event, person: str, record_id: str, version: int) -> Event:
+    return made._replace(
+        header=msgspec.structs.replace(made.header, person=person, record_id=record_id, version=version)
+    )
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A broker and a registry of this module: its topics must be empty at the start."""
+    with LocalStack(tmp_path_factory.mktemp("own-stack")) as running:
+        register(running.registry_url, [topic.name for topic in (*ledger.INPUTS, ledger.OUTPUT, QUARANTINE)])
+        yield running
+
+
+@pytest.fixture
+def bench(own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
+    """A bench with schemas and keys. The broker is shared within a module, so what was sent is read back first."""
+    settings = Settings(
+        data_dir=tmp_path, brokers=own_stack.bootstrap, registry_url=own_stack.registry_url, partitions=4
+    )
+    init_keys(settings.keys)
+    create_topics(settings, ledger.topics("any"))
+    made = Bench(settings, tmp_path)
+    try:
+        for topic in ledger.INPUTS:
+            for value in ledger.read_committed(settings, topic.name):
+                decoded = made.codec.decode(topic.name, value)
+                assert isinstance(decoded, Event)
+                made.sent.append(decoded)
+        yield made
+    finally:
+        made.close()

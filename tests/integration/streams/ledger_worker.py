@@ -1,0 +1,80 @@
+"""A worker that runs one ledger: `python -m tests.integration.streams.ledger_worker NAME GROUP`.
+
+LEDGER_KILL="point:n" ends it by SIGKILL at the nth passing of a point of the commit protocol. LEDGER_MUTANT plants one
+of the two easy orders that are wrong, so that the check is seen to fail.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from hub.ops.health import HealthServer
+from hub.ops.logs import configure
+from hub.ops.shutdown import stop_event
+from hub.settings import Settings
+from hub.streams import engine
+from hub.streams.commit import Outgoing, Passing, Writer
+from hub.streams.worker import leave, prepare, run, standing
+from tests.integration.streams.ledger import stage
+
+
+class OutputsFirst(Writer):
+    """Publishes what a batch says before it keeps what it knows."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.kept: dict[str, int] = {}
+
+    def commit(self, outputs: list[Outgoing], states: Mapping[str, bytes], offsets: Mapping[str, int]) -> None:
+        """In two transactions."""
+        super().commit(outputs, {}, self.kept)
+        super().commit([], states, offsets)
+        self.kept = dict(offsets)
+
+
+class StateFirst(Writer):
+    """Keeps what it knows before it publishes what it says."""
+
+    def commit(self, outputs: list[Outgoing], states: Mapping[str, bytes], offsets: Mapping[str, int]) -> None:
+        """In two transactions."""
+        super().commit([], states, offsets)
+        super().commit(outputs, {}, offsets)
+
+
+def killing(order: str) -> Passing:
+    """Ends the process at the nth passing of a point."""
+    point, _, number = order.partition(":")
+    seen: Counter[str] = Counter()
+
+    def passing(here: str) -> None:
+        seen[here] += 1
+        if here == point and seen[here] == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return passing
+
+
+def main() -> None:
+    """Run until told to stop."""
+    name, group = sys.argv[1:]
+    configure("ledger")
+    stop = stop_event()
+    mutant = os.environ.get("LEDGER_MUTANT")
+    if mutant:
+        setattr(engine, "Writer", {"outputs_first": OutputsFirst, "state_first": StateFirst}[mutant])  # noqa: B010 - mypy
+    settings = Settings()
+    try:
+        app = prepare(settings, [stage(name)], group, killing(os.environ.get("LEDGER_KILL", "never:0")))
+    except Exception as error:
+        leave(error)
+    HealthServer(settings.bind, settings.worker_port, ready=lambda: standing(app))
+    run(app, stop)
+
+
+if __name__ == "__main__":
+    main()
