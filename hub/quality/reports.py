@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from hub.domain.messages import QualityResult
 from hub.quality.scores import Score, score
 from hub.store.models import ConflictRow, FindingRow, IngestCount, QualityResultRow, QuarantineRow
+
+LAST_RUNS: Final = 5
+"""Runs of a source that the page lists: the last few show whether a fault has just begun."""
 
 
 class Failing(Struct, frozen=True, kw_only=True):
@@ -31,12 +34,22 @@ class Failing(Struct, frozen=True, kw_only=True):
     made_at: int
 
 
+class Run(Struct, frozen=True, kw_only=True):
+    """One suite on one micro-batch: expectations by outcome, and the most records one of them looked at."""
+
+    topic: str
+    made_at: int
+    records: int
+    outcomes: dict[str, int]
+
+
 class SourceReport(Struct, frozen=True, kw_only=True):
-    """One source as the quality page shows it."""
+    """One source as the quality page shows it. `runs` counts all, `last_runs` are the newest first."""
 
     source: str
     score: Score
     runs: int
+    last_runs: tuple[Run, ...]
     last_run_at: int | None
     failing: tuple[Failing, ...]
     quarantined: dict[str, int]
@@ -52,58 +65,144 @@ class Unknown(Struct, frozen=True, order=True, kw_only=True):
 
 
 def source_reports(db: Session) -> list[SourceReport]:
-    """All sources that published, were checked or had records quarantined, ordered by name."""
-    results: dict[str, list[QualityResultRow]] = defaultdict(list)
-    for row in db.scalars(select(QualityResultRow).order_by(QualityResultRow.made_at)):
-        results[row.source].append(row)
+    """All sources that published, were checked or had records quarantined, ordered by name.
+
+    Results are summed in the database: a source has thousands of micro-batches and some dozens of expectations.
+    """
+    summed = _summed(db)
     quarantined: dict[str, dict[str, int]] = defaultdict(dict)
     waiting = (
         select(QuarantineRow.source, QuarantineRow.reason, func.count())
-        .where(QuarantineRow.state.in_(("waiting", "failed_again")))
+        # What the worker found unreadable names no source, only a topic: it is the operator's to look at.
+        .where(QuarantineRow.state.in_(("waiting", "failed_again")), QuarantineRow.stage == "connector")
         .group_by(QuarantineRow.source, QuarantineRow.reason)
+        .order_by(QuarantineRow.reason)
     )
     for source, reason, count in db.execute(waiting):
         quarantined[source][reason] = count
-    published: Counter[str] = Counter()
-    for source, count in db.execute(
-        select(IngestCount.source, func.sum(IngestCount.count))
-        .where(IngestCount.kind == "published")
-        .group_by(IngestCount.source)
-    ):
-        published[source] = int(count)
-    return [
-        _report(source, results[source], published[source], quarantined[source])
-        for source in sorted(set(results) | set(quarantined) | set(published))
-    ]
-
-
-def _report(source: str, rows: Sequence[QualityResultRow], published: int, quarantined: dict[str, int]) -> SourceReport:
-    newest: dict[tuple[str, str], QualityResultRow] = {}
-    for row in rows:
-        if row.outcome != "no_data":
-            newest[row.suite, row.expectation] = row
-    return SourceReport(
-        source=source,
-        score=score(map(result_of, rows), accepted=published, quarantined=sum(quarantined.values())),
-        runs=len({row.run_id for row in rows}),
-        last_run_at=max((row.made_at for row in rows), default=None),
-        failing=tuple(
-            Failing(
-                suite=row.suite,
-                expectation=row.expectation,
-                field=row.field,
-                dimension=row.dimension,
-                severity=row.severity,
-                outcome=row.outcome,
-                checked=row.checked,
-                failed=row.failed,
-                examples=tuple(row.examples),
-                made_at=row.made_at,
+    published: dict[str, int] = {
+        source: int(count)
+        for source, count in db.execute(
+            select(IngestCount.source, func.sum(IngestCount.count))
+            .where(IngestCount.kind == "published")
+            .group_by(IngestCount.source)
+        )
+    }
+    counted: dict[str, tuple[int, int]] = {
+        source: (runs, last)
+        for source, runs, last in db.execute(
+            select(
+                QualityResultRow.source,
+                func.count(QualityResultRow.run_id.distinct()),
+                func.max(QualityResultRow.made_at),
+            ).group_by(QualityResultRow.source)
+        )
+    }
+    reports = []
+    for source in sorted({*counted, *quarantined, *published}):
+        runs, last = counted.get(source, (0, None))
+        reports.append(
+            SourceReport(
+                source=source,
+                score=score(
+                    summed[source], accepted=published.get(source, 0), quarantined=sum(quarantined[source].values())
+                ),
+                runs=runs,
+                last_runs=_last_runs(db, source),
+                last_run_at=last,
+                failing=_failing(db, source),
+                quarantined=quarantined[source],
             )
-            for _, row in sorted(newest.items())
-            if row.outcome in ("fail", "errored")
-        ),
-        quarantined=quarantined,
+        )
+    return reports
+
+
+def _summed(db: Session) -> Mapping[str, list[QualityResult]]:
+    """Source → one result for each expectation and outcome, summed over its micro-batches."""
+    by = (
+        *(QualityResultRow.source, QualityResultRow.topic, QualityResultRow.suite, QualityResultRow.expectation),
+        *(QualityResultRow.dimension, QualityResultRow.severity, QualityResultRow.outcome),
+    )
+    rows = db.execute(
+        select(
+            *by,
+            func.sum(QualityResultRow.checked).label("checked"),
+            func.sum(QualityResultRow.failed).label("failed"),
+            func.max(QualityResultRow.day).label("day"),
+            func.max(QualityResultRow.made_at).label("made_at"),
+        ).group_by(*by)
+    )
+    found: dict[str, list[QualityResult]] = defaultdict(list)
+    for row in rows.mappings():
+        values = {**row, "run_id": "", "checked": int(row["checked"]), "failed": int(row["failed"])}
+        found[row["source"]].append(msgspec.convert(values, QualityResult))
+    return found
+
+
+def _last_runs(db: Session, source: str) -> tuple[Run, ...]:
+    newest = (
+        select(QualityResultRow.run_id, func.max(QualityResultRow.made_at).label("made_at"))
+        .where(QualityResultRow.source == source)
+        .group_by(QualityResultRow.run_id)
+        .order_by(func.max(QualityResultRow.made_at).desc(), QualityResultRow.run_id)
+        .limit(LAST_RUNS)
+    )
+    order = {run_id: place for place, (run_id, _made_at) in enumerate(db.execute(newest))}
+    rows: dict[str, list[QualityResultRow]] = defaultdict(list)
+    for row in db.scalars(select(QualityResultRow).where(QualityResultRow.run_id.in_(order))):
+        rows[row.run_id].append(row)
+    return tuple(
+        Run(
+            topic=results[0].topic,
+            made_at=results[0].made_at,
+            records=max(row.checked for row in results),
+            outcomes=dict(Counter(row.outcome for row in results)),
+        )
+        for _, results in sorted(rows.items(), key=lambda pair: order[pair[0]])
+    )
+
+
+def _failing(db: Session, source: str) -> tuple[Failing, ...]:
+    """Expectations whose newest result with data failed or errored."""
+    newest = (
+        select(
+            QualityResultRow.suite,
+            QualityResultRow.expectation,
+            func.max(QualityResultRow.made_at).label("made_at"),
+        )
+        .where(QualityResultRow.source == source, QualityResultRow.outcome != "no_data")
+        .group_by(QualityResultRow.suite, QualityResultRow.expectation)
+        .subquery()
+    )
+    rows = db.scalars(
+        select(QualityResultRow)
+        .join(
+            newest,
+            and_(
+                QualityResultRow.suite == newest.c.suite,
+                QualityResultRow.expectation == newest.c.expectation,
+                QualityResultRow.made_at == newest.c.made_at,
+            ),
+        )
+        .where(QualityResultRow.source == source, QualityResultRow.outcome.in_(("fail", "errored")))
+        .order_by(QualityResultRow.suite, QualityResultRow.expectation, QualityResultRow.run_id)
+    )
+    # Two micro-batches may end in the same millisecond: one line for each expectation.
+    one_each = {(row.suite, row.expectation): row for row in rows}
+    return tuple(
+        Failing(
+            suite=row.suite,
+            expectation=row.expectation,
+            field=row.field,
+            dimension=row.dimension,
+            severity=row.severity,
+            outcome=row.outcome,
+            checked=row.checked,
+            failed=row.failed,
+            examples=tuple(row.examples),
+            made_at=row.made_at,
+        )
+        for row in one_each.values()
     )
 
 

@@ -128,6 +128,8 @@ class Pages:
             return {
                 "announced": queries.processes(db),
                 "outbox": queries.outbox(db),
+                "outbox_states": list(present.OUTBOX_STATE),
+                "ingest_kinds": list(present.INGEST_KIND),
                 "shadow": queries.shadow(db),
                 "releases": queries.releases(db),
                 "quarantine": queries.quarantine(db),

@@ -10,58 +10,8 @@ from hub.divisions import division_name
 from hub.domain import codes
 from hub.domain.facts import PAYLOADS
 from hub.domain.times import local_moment
-
-FIELD: Final = {
-    "birth_date": "出生日期",
-    "death_date": "死亡日期",
-    "cremated_on": "火化日期",
-    "cancelled_on": "户口注销日期",
-    "revoked": "撤销标记",
-    "hukou": "户号",
-    "status": "状态",
-    "relation": "亲属关系",
-    "nature": "关系性质",
-    "inventory_complete": "亲属清单完整声明",
-    "other": "亲属另一方",
-    "income": "收入",
-    "covered_persons": "被核对人",
-    "property_dibao": "低保财产核对结果",
-    "property_margin": "边缘财产核对结果",
-    "property_tekun": "特困财产核对结果",
-    "property_low_income": "低收入财产核对结果",
-    "property_rigid": "刚性支出财产核对结果",
-    "authorised_until": "核对授权有效期",
-    "authorised_on": "核对授权日期",
-    "refused_on": "拒绝核对日期",
-    "deductions": "扣减项",
-    "deductions_complete": "扣减项完整声明",
-    "rigid_spending": "刚性支出",
-    "components": "残疾类别与等级",
-    "amount_fen": "金额",
-    "cash_fen": "个人现金支付",
-    "personal_account_fen": "个人账户支付",
-    "compliant_self_paid_fen": "政策范围内自付",
-    "settled_on": "结算日期",
-    "paying_region": "发放地",
-    "period": "所属期",
-    "paid_on": "发放日期",
-    "returned_on": "退回日期",
-    "since": "起始日期",
-    "until": "终止日期",
-    "type": "类别",
-    "benefit": "救助类别",
-    "kind": "种类",
-    "counted": "计入家庭人口",
-    "member_count": "家庭人口数",
-    "lives_together": "共同生活",
-    "term_months": "刑期",
-    "released_on": "释放日期",
-    "care_given": "是否仍在照料",
-    "township": "所在乡镇",
-    "total_fen": "合计金额",
-    "last_alive_check": "生存认证日期",
-}
-"""Labels of payload fields that pages name; another field is shown by its own name."""
+from hub.policy.parameters import KEYS
+from hub.web.fields import FIELD
 
 ALERT_STATE: Final = {"OPEN": "新提示", "AMENDED": "有更新", "WITHDRAWN": "已撤回"}
 WORK_STATE: Final = {"new": "待处理", "working": "办理中", "closed": "已办结", "withdrawn": "已撤回"}
@@ -106,6 +56,11 @@ def money(fen: int | None) -> str:
     return f"{sign}{abs(fen) // 100:,}.{abs(fen) % 100:02d} 元"
 
 
+def count(number: float) -> str:
+    """`92,118`."""
+    return f"{number:,.0f}"
+
+
 def day(value: date | None) -> str:
     """`2026年3月5日`."""
     return "—" if value is None else f"{value.year}年{value.month}月{value.day}日"
@@ -136,14 +91,15 @@ def topic_name(topic: str) -> str:
 
 def field_name(field: str) -> str:
     """A field for people: `medical.settlement.cash_fen` is 医保结算·个人现金支付."""
-    if field.startswith("parameter."):
-        return f"政策参数·{field.removeprefix('parameter.')}"
+    kind, _, key = field.partition(".")
+    if kind == "parameter":
+        return f"政策参数·{KEYS[key].label if key in KEYS else key}"
     if field.startswith("source.coverage."):
         return f"数据覆盖说明·{topic_name(field.removeprefix('source.coverage.'))}"
     topic, _, name = field.rpartition(".")
     if topic not in PAYLOADS:
         return field
-    return f"{topic_name(topic)}·{FIELD.get(name, name)}"
+    return f"{topic_name(topic)}·{FIELD.get(name, name)}" if name else topic_name(topic)
 
 
 def involved(people: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -167,6 +123,17 @@ QUARANTINE_STATE: Final = {
     "failed_again": "重放仍不合格",
     "dropped": "已放弃",
 }
+FIGURE: Final = {
+    "hub_worker_lag_records": "未处理的记录",
+    "hub_worker_lag_seconds": "滞后（秒）",
+    "hub_worker_restoring_partitions": "正在恢复的分区",
+    "hub_quality_lag_records": "未检查的记录",
+    "hub_quality_lag_seconds": "滞后（秒）",
+    "hub_dispatcher_lag_records": "未接收的提示",
+    "hub_dispatcher_lag_seconds": "滞后（秒）",
+    "hub_outbox_depth": "未签收的提示",
+    "hub_outbox_age_seconds": "最早待派送已等（秒）",
+}
 INGEST_KIND: Final = {"published": "已发布", "annulled": "已撤销", "quarantined": "已隔离", "unchanged": "未变化"}
 PROCESS: Final = {
     "connector": "采集",
@@ -176,6 +143,16 @@ PROCESS: Final = {
     "web": "网页",
     "receiver": "参考接收端",
 }
+PROCESS_DETAIL: Final = {
+    "": "—",
+    "reading": "正在读取",
+    "serving": "正在服务",
+    "waiting": "等待 Kafka、模式注册中心或数据库",
+    "not sending": "没有在派送",
+    "waiting for Kafka, the registry or the store": "等待 Kafka、模式注册中心或数据库",
+}
+"""What processes say of themselves; anything else they say is shown as it is."""
+
 CAUSE: Final = {"facts": "记录有变化", "time": "到期复判", "policy": "政策变化", "disposition": "因处置"}
 REVEAL_REASON: Final = {"contact": "联系本人", "visit": "入户核实", "verify": "核对材料"}
 RECEIPT: Final = {"accepted": "已签收", "rejected": "已拒收", "handled": "已办理"}

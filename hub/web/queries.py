@@ -26,6 +26,9 @@ PAGE: Final = 25
 
 OPEN_STATES: Final = ("new", "working")
 
+WAITING: Final = ("pending", "held")
+"""States of the outbox in which somebody waits for a delivery."""
+
 
 class QueueFilter(Struct, frozen=True, kw_only=True):
     """What the queue is narrowed to; empty strings mean all."""
@@ -140,14 +143,26 @@ def processes(db: Session) -> Sequence[Process]:
     return db.scalars(select(Process).order_by(Process.name, Process.instance)).all()
 
 
-def outbox(db: Session) -> list[tuple[str, str, int, int | None]]:
-    """(line, state, revisions, oldest created_at) of the outbox."""
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """Revisions of one line in the outbox, by state; `oldest` is when the oldest that still waits came in."""
+
+    line: str
+    states: dict[str, int]
+    oldest: int | None
+
+
+def outbox(db: Session) -> list[Outgoing]:
+    """The outbox by line."""
+    states: dict[str, dict[str, int]] = {}
+    oldest: dict[str, int] = {}
     rows = db.execute(
-        select(Outbox.line, Outbox.state, func.count(), func.min(Outbox.created_at))
-        .group_by(Outbox.line, Outbox.state)
-        .order_by(Outbox.line, Outbox.state)
+        select(Outbox.line, Outbox.state, func.count(), func.min(Outbox.created_at)).group_by(Outbox.line, Outbox.state)
     )
-    return [(line, state, count, oldest) for line, state, count, oldest in rows]
+    for line, state, count, since in rows:
+        states.setdefault(line, {})[state] = count
+        if state in WAITING:
+            oldest[line] = min(since, oldest.get(line, since))
+    return [Outgoing(line=line, states=by, oldest=oldest.get(line)) for line, by in sorted(states.items())]
 
 
 def shadow(db: Session) -> list[tuple[str, str | None, int]]:
@@ -176,7 +191,9 @@ def quarantine(db: Session) -> list[tuple[str, str, str, int]]:
     return [(source, reason, state, count) for source, reason, state, count in rows]
 
 
-def ingest(db: Session) -> list[tuple[str, str, str, int]]:
-    """(source, topic, kind, records) of the connectors."""
-    rows = db.scalars(select(IngestCount).order_by(IngestCount.source, IngestCount.topic, IngestCount.kind))
-    return [(row.source, row.topic, row.kind, row.count) for row in rows]
+def ingest(db: Session) -> list[tuple[str, str, dict[str, int]]]:
+    """(source, topic, kind → records) of the connectors."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for row in db.scalars(select(IngestCount).order_by(IngestCount.source, IngestCount.topic)):
+        counts.setdefault((row.source, row.topic), {})[row.kind] = row.count
+    return [(source, topic, by) for (source, topic), by in counts.items()]

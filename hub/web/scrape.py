@@ -18,7 +18,7 @@ from hub.store.models import Process
 TIMEOUT_S: Final = 1.5
 """A process on the same machine answers in milliseconds; the page must not hang on one that does not."""
 
-SHOWN: Final = ("lag", "restore", "outbox_depth", "outbox_age", "quarantine")
+SHOWN: Final = ("lag", "restoring", "outbox_depth", "outbox_age")
 """Parts of metric names that the operator's page lists."""
 
 
@@ -69,11 +69,17 @@ async def _ask(client: aiohttp.ClientSession, process: Process, now_ms: int) -> 
 
 
 def _figures(text: str) -> tuple[tuple[str, str, float], ...]:
-    """(metric, labels, value) of the metrics the page lists."""
-    found = [
-        (sample.name, ", ".join(f"{name}={value}" for name, value in sorted(sample.labels.items())), sample.value)
-        for family in text_string_to_metric_families(text)
-        if family.type == "gauge" and any(part in family.name for part in SHOWN)
-        for sample in family.samples
-    ]
-    return tuple(sorted(found))
+    """(metric, labels, value) of the metrics the page lists that are not 0.
+
+    Partitions are taken together, or a worker alone would fill screens: the longest wait, the sum of the rest.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for family in text_string_to_metric_families(text):
+        if family.type != "gauge" or not any(part in family.name for part in SHOWN):
+            continue
+        for sample in family.samples:
+            labels = ", ".join(value for name, value in sorted(sample.labels.items()) if name != "partition")
+            held = found.get((sample.name, labels), 0.0)
+            longest = sample.name.endswith("_seconds")
+            found[sample.name, labels] = max(held, sample.value) if longest else held + sample.value
+    return tuple((name, labels, value) for (name, labels), value in sorted(found.items()) if value)

@@ -42,10 +42,19 @@ _CLASS: Final = {
 }
 _LENGTH: Final = re.compile(r"text of (\d+) characters")
 
+_COMPOUND: Final[Mapping[str, Mapping[str, str]]] = {
+    "assistance.check.income": codes.INCOME,
+    "assistance.investigation.income": codes.INCOME,
+    "assistance.investigation.deductions": codes.DEDUCTION,
+    "assistance.investigation.rigid_spending": codes.RIGID_SPENDING,
+    "disability.certificate.components": codes.DISABILITY | {"level": ""},
+}
+"""topic.field → code list of the first word; the second is 分 (over how many months), or a level."""
+
 _TRUTH: Final = {"true": "是", "false": "否"}
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
-_FEN: Final = re.compile(r"-?\d+")
+_FEN: Final = re.compile(r"(-?\d+)(?:/(\d+))?")
 _PLACED: Final = re.compile(r"(\d{6})(?: (.+))?")
 _ARTICLE: Final = re.compile(r"\s*\bArts? (\d+(?:[-–、,]\s?\d+)*)(?:\((\d+)\))?")
 
@@ -55,10 +64,14 @@ def value(topic: str, field: str, text: str) -> str:
     label = _BY_FIELD.get(f"{topic}.{field}", {}).get(text) or _TRUTH.get(text)
     if label:
         return label
+    first, _, rest = text.partition(" ")
+    kinds = _COMPOUND.get(f"{topic}.{field}", {})
+    if first in kinds and rest:
+        return kinds[first] + (f"{rest}级" if field == "components" else f" {_amount(rest)}")
     if field == "topic":
         return present.topic_name(text)
-    if field.endswith("_fen") and _FEN.fullmatch(text):
-        return present.money(int(text))
+    if field.endswith("_fen"):
+        return _amount(text)
     placed = _PLACED.fullmatch(text)
     if placed and present.place(placed[1]) != placed[1]:
         rest = placed[2]
@@ -67,6 +80,13 @@ def value(topic: str, field: str, text: str) -> str:
         return present.day(date.fromisoformat(text))
     month = _MONTH.fullmatch(text)
     return f"{month[1]}年{int(month[2])}月" if month else text
+
+
+def _amount(text: str) -> str:
+    found = _FEN.fullmatch(text)
+    if found is None:
+        return text
+    return present.money(int(found[1])) + (f"（{found[2]} 个月）" if found[2] else "")
 
 
 def value_class(text: str) -> str:

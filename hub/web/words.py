@@ -36,6 +36,7 @@ def templates(
         "day": present.day,
         "moment": present.moment,
         "money": present.money,
+        "count": present.count,
         "place": present.place,
         "field_name": present.field_name,
         "topic_name": present.topic_name,
@@ -64,7 +65,9 @@ def templates(
         "quality_outcome": labels(present.QUALITY_OUTCOME),
         "outbox_state": labels(present.OUTBOX_STATE),
         "history_kind": labels(present.HISTORY),
+        "figure": labels(present.FIGURE),
         "ingest_kind": labels(present.INGEST_KIND),
+        "process_detail": labels(present.PROCESS_DETAIL),
         "process_name": labels(present.PROCESS),
     }
     environment.filters.update(filters)

@@ -102,7 +102,7 @@ def dibao(t: Mapping[str, str]) -> Alert:
             line(0, "yes", "最低生活保障"),
             line(1, "yes", "计入家庭人口3人", "最低生活保障审核确认办法 Art 7"),
             line(1, "yes", "家庭人均月收入860.00元，低于本地标准1083.00元", "浙江省社会救助条例 Art 9"),
-            line(2, "yes", "工资、零工、务农收入合计2900.00元／月", "最低生活保障审核确认办法 Art 13"),
+            line(2, "yes", "工资、务农收入合计2900.00元／月", "最低生活保障审核确认办法 Art 13"),
             line(2, "yes", "因病刚性支出扣减320.00元／月", "最低生活保障审核确认办法 Art 13"),
             line(1, "yes", "财产状况经核对符合规定", "浙江省社会救助条例 Art 9"),
             line(1, "yes", "核对授权在有效期内"),
@@ -110,9 +110,10 @@ def dibao(t: Mapping[str, str]) -> Alert:
         ),
         evidence=(
             proof(elder, "assistance.household", "member_count", "3", "minzheng", "JT-2026-00318", 2),
-            proof(None, "assistance.check", "income", "2900.00 元／月", "minzheng", "HD-2026-01127", 3),
+            proof(father, "assistance.check", "income", "wage 2880000/12", "minzheng", "HD-2026-01127", 3),
+            proof(father, "assistance.check", "income", "farm 600000/12", "minzheng", "HD-2026-01127", 3),
             proof(None, "assistance.check", "property_dibao", "compliant", "minzheng", "HD-2026-01127", 3),
-            proof(None, "assistance.investigation", "deductions", "320.00 元／月", "minzheng", "RH-2026-00877"),
+            proof(None, "assistance.investigation", "deductions", "illness 32000", "minzheng", "RH-2026-00877"),
             proof(father, "assistance.check", "authorised_until", "2026-12-31", "minzheng", "HD-2026-01127", 3),
         ),
     )
@@ -132,7 +133,6 @@ def death_benefit(t: Mapping[str, str]) -> Alert:
         people=[(person, "self")],
         opened=ago(20),
         due=ago(3),
-        amount_fen=10000,
         articles=("社会保险经办条例 Art 25", "社会保险经办条例 Art 26"),
         conditions=(
             line(0, "yes", "死亡后继续发放"),
@@ -313,7 +313,6 @@ def duplicate(t: Mapping[str, str]) -> Alert:
         people=[(person, "self")],
         opened=ago(15),
         due=ago(-5),
-        amount_fen=81200,
         articles=("最低生活保障审核确认办法 Art 5",),
         conditions=(
             line(0, "yes", "重复享受"),
@@ -341,7 +340,6 @@ def elder_age(t: Mapping[str, str]) -> Alert:
         people=[(person, "self")],
         opened=TODAY,
         due=ago(-20),
-        amount_fen=10000,
         cause="time",
         articles=("老年人权益保障法 Art 33",),
         conditions=(

@@ -80,7 +80,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.02)
         assert server.started, "uvicorn did not start"
-        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, vault, settings, cases, tokens)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with session(engine) as db:
+            seed.announce(db, url)
+        yield Site(url, engine, vault, settings, cases, tokens)
     finally:
         server.should_exit = True
         thread.join(START_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 
-from hub.domain.messages import Alert, Conflict, ConflictParty, FindingChange, Missing, Quarantined
+from hub.domain.messages import Alert, Conflict, ConflictParty, Disposition, FindingChange, Missing, Quarantined
 from hub.domain.times import at_noon_ms
 from hub.quality.projector import project_conflicts, project_findings, project_quarantine
 from hub.quality.service import store_results
@@ -125,7 +126,23 @@ def _disposed(db: Session, alert: Alert, outcome: str) -> None:
         DispositionRow(
             disposition_id=alerts.digest("disposition", alert.alert_id),
             alert_id=alert.alert_id,
-            body={"outcome": outcome, "reason": "record_wrong" if outcome == "source_wrong" else None},
+            body=msgspec.to_builtins(
+                Disposition(
+                    disposition_id=alerts.digest("disposition", alert.alert_id),
+                    alert_id=alert.alert_id,
+                    home=alert.home,
+                    subject=alert.subject,
+                    rule=alert.rule,
+                    revision=alert.revision,
+                    evidence_hash=alert.evidence_hash,
+                    policy_hash=alert.policy_hash,
+                    outcome=outcome,
+                    reason="record_wrong" if outcome == "source_wrong" else None,
+                    suppress=outcome == "source_wrong",
+                    by="caseworker",
+                    made_at=at,
+                )
+            ),
             note="已电话通知数源单位更正。" if outcome == "source_wrong" else None,
             made_at=at,
             published=True,
@@ -154,7 +171,7 @@ def _quality(db: Session) -> None:
     store_results(db, RESULTS)
     missing = (
         Missing("assistance.check.income", None, "member", "minzheng"),
-        Missing("parameter.tekun.monthly_fen"),
+        Missing("parameter.tekun_monthly_fen"),
         Missing("source.coverage.medical.settlement", None, None, "yibao"),
     )
     project_findings(
@@ -237,19 +254,28 @@ def _operation(db: Session) -> None:
     for (source, topic), kinds in counts.items():
         for kind, count in kinds.items():
             db.add(IngestCount(source=source, topic=topic, kind=kind, count=count, updated_at=NOW_MS))
-    for name, port in (("worker", 1), ("dispatcher", 2)):  # nobody listens there: the page must say so, quickly
-        db.add(
-            Process(
-                name=name,
-                instance=f"{name}-1",
-                url=f"http://127.0.0.1:{port}",
-                started_at=NOW_MS - 26 * HOUR_MS,
-                heartbeat_at=NOW_MS,
-            )
-        )
     db.add(Release(region="331102", rule="", township="", per_minute=60, released_at=at_noon_ms(ago(40))))
     db.add(
         Release(
             region="331121", rule="elder_age_allowance", township="", per_minute=60, released_at=at_noon_ms(ago(31))
         )
     )
+
+
+def announce(db: Session, url: str) -> None:
+    """Three processes: one that answers at `url`, one that does not, one that was killed. By the system clock."""
+    now = time.time_ns() // 1_000_000
+    for name, address, silent_ms in (
+        ("web", url, 0),
+        ("worker", "http://127.0.0.1:1", 0),
+        ("dispatcher", "http://127.0.0.1:2", HOUR_MS),
+    ):
+        db.add(
+            Process(
+                name=name,
+                instance=f"{name}-1",
+                url=address,
+                started_at=now - 26 * HOUR_MS,
+                heartbeat_at=now - silent_ms,
+            )
+        )

@@ -58,7 +58,7 @@ def test_a_hostile_title_is_text(site: Site, page: Page) -> None:
     for address in (f"{site.url}/cases", site.case("hostile")):
         page.goto(address)
         expect(page.get_by_text("标题含脚本").first).to_contain_text("<script>")
-        assert "被改写" != page.title()
+        assert page.title() != "被改写"
         assert page.locator("main script, main img").count() == 0
 
 
@@ -87,9 +87,7 @@ def test_the_api_names_nobody(site: Site, page: Page) -> None:
     """No token, no home and no record id in the JSON, over all pages of it."""
     first = json.loads(page.request.get(f"{site.url}/api/v1/cases?state=").text())
     assert first["total"] == 50 and first["pages"] == 2
-    text = "".join(
-        page.request.get(f"{site.url}/api/v1/cases?state=&page={number}").text() for number in (1, 2)
-    )
+    text = "".join(page.request.get(f"{site.url}/api/v1/cases?state=&page={number}").text() for number in (1, 2))
     assert len(json.loads(page.request.get(f"{site.url}/api/v1/cases?state=&page=2").text())["cases"]) == 25
     assert not any(token in text for token in site.tokens.values())
     for word in ("person:", "household:", "candidate:", "record_id", "HD-2026"):
