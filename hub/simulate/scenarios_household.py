@@ -164,10 +164,10 @@ def medical_taken_back(w: World, county: str, turn: int) -> None:
 
 
 def medical_amended(w: World, county: str, turn: int) -> None:
-    """A settlement arrives late and raises the sum."""
+    """A settlement arrives late and carries the sum over twice the line."""
     aid, sick, _ = bills(w, county, 55_000 + turn)
-    w.later(partial(w.settlement, sick, 45, 30_000, cash=9_000))
-    w.plant("medical_warning", aid, "yes", "a late settlement raises the sum", amended=True)
+    w.later(partial(w.settlement, sick, 45, 150_000, cash=52_000))
+    w.plant("medical_warning", aid, "yes", "a late settlement doubles the sum", amended=True)
 
 
 def medical_expires(w: World, county: str, turn: int) -> None:

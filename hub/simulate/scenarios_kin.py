@@ -250,12 +250,12 @@ def defacto_taken_back(w: World, county: str, turn: int) -> None:
 
 
 def defacto_amended(w: World, county: str, turn: int) -> None:
-    """The length of the sentence is corrected."""
+    """Custody becomes a sentence."""
     child, father, mother = orphaned(w, county, 12)
     dead(w, father)
-    row = w.justice(mother, "prison", w.day(100 + turn), months=36)
-    w.later(partial(w.alter, "justice", row, months=24))
-    w.plant("defacto_unsupported", child, "yes", "length of the sentence corrected", amended=True)
+    row = w.justice(mother, "detention", w.day(230 + turn), decided_by="丽水市公安局")
+    w.later(partial(w.alter, "justice", row, kind="prison", months=36, decided_by="丽水市莲都区人民法院"))
+    w.plant("defacto_unsupported", child, "yes", "custody becomes a sentence", amended=True)
 
 
 STORIES: Final[tuple[Story, ...]] = (

@@ -59,19 +59,31 @@ def death_benefit_no(w: World, county: str, turn: int) -> None:
     w.plant("death_benefit_continues", person, "no", "nothing paid beyond the month of death, or returned")
 
 
-def death_benefit_unknown(w: World, county: str, turn: int) -> None:
-    """A cremation alone; a settlement after the registered death; a death without its day."""
+def death_benefit_to_verify(w: World, county: str, turn: int) -> None:
+    """Raised as a lead to verify: a cremation alone; a settlement after the registered death; the register alone."""
     person = elder(w, county, 77)
     if turn == 0:
         w.cremation(person, w.day(75))
-    elif turn == 1:
-        w.registered_death(person, w.day(75))
-        w.settlement(person, 20, 300, cash=80)
     else:
-        w.registered_death(person, None, precision="year")
+        w.registered_death(person, w.day(75))
+    if turn == 1:
+        w.settlement(person, 20, 300, cash=80)
     paid_on(w, person, turn)
-    why = ("one source alone", "a settlement after the registered death", "date of death missing")
-    w.plant("death_benefit_continues", person, "unknown", why[turn])
+    why = ("one source alone", "a settlement after the registered death", "one source alone")
+    w.plant("death_benefit_continues", person, "yes", why[turn])
+
+
+def death_benefit_unknown(w: World, county: str, turn: int) -> None:
+    """A death without its day; and one where neither payments nor benefits are stated to be complete."""
+    if turn == 2:
+        person = elder(w, UNCOVERED, 77)
+        died(w, person, 75)
+    else:
+        person = elder(w, county, 77)
+        w.registered_death(person, None, precision="year")
+        paid_on(w, person, turn)
+    why = "no coverage of payments" if turn == 2 else "date of death missing"
+    w.plant("death_benefit_continues", person, "unknown", why)
 
 
 def death_benefit_taken_back(w: World, county: str, turn: int) -> None:
@@ -93,14 +105,16 @@ def death_benefit_taken_back(w: World, county: str, turn: int) -> None:
 
     w.later(returned if turn == 1 else revoked)
     why = ("death revoked", "payments returned and benefit ended", "death revoked")
-    w.plant("death_benefit_continues", person, "yes", why[turn], wave2="no")
+    w.plant("death_benefit_continues", person, "yes", why[turn], wave2="no" if turn == 1 else "not_applicable")
 
 
 def death_benefit_amended(w: World, county: str, turn: int) -> None:
-    """One of the payments after death is returned."""
+    """The benefit was ended but paid on; one of the payments is returned."""
     person = elder(w, county, 81)
     died(w, person, 110)
     paid = paid_on(w, person, turn)
+    for row in w.find("benefit", number=person.number):
+        w.alter("benefit", row, status="ended", until=month_end(w.day(110)))
     w.later(partial(w.alter, "payment", paid[-1], returned_on=w.day(1)))
     w.plant("death_benefit_continues", person, "yes", "one payment returned", amended=True)
 
@@ -303,6 +317,7 @@ def conflicts(w: World, county: str, turn: int) -> None:
 STORIES: Final[tuple[Story, ...]] = (
     death_benefit_yes,
     death_benefit_no,
+    death_benefit_to_verify,
     death_benefit_unknown,
     death_benefit_taken_back,
     death_benefit_amended,
