@@ -30,6 +30,9 @@ def command(once: str, size: str, store_url: str, data_dir: Path, report: Path) 
     chosen = size or "small"
     if chosen not in HOUSEHOLDS:
         raise click.BadParameter(f"choose one of {', '.join(HOUSEHOLDS)}", param_hint="DEMO")
-    demo = Demo(data_dir, chosen, store_url, Console(highlight=False))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)  # a log file has no width of its own
+    demo = Demo(data_dir, chosen, store_url, console)
     if not demo.run(once=once not in ("", "0"), report=report):
         sys.exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from hub.delivery.secrets import ensure_secrets
 from hub.demo.parts import COMMANDS, Processes, demo_settings, environment_of
-from hub.demo.quiet import Watcher
+from hub.demo.quiet import POLL_S, Watcher
 from hub.domain.times import SHANGHAI, local_date
 from hub.errors import StackError
 from hub.ops.clock import Clock
@@ -24,6 +24,9 @@ from hub.simulate.thirdparty import environment
 from hub.simulate.thirdparty import offices as thirdparty
 from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
+from hub.streams.admin import create_topics
+from hub.streams.schemas import register
+from hub.vault.keys import init_keys
 
 THIRDPARTY: Final = "tp-"
 """Mappings of records that somebody else made begin so; a deployment without those records must not read them."""
@@ -75,15 +78,18 @@ class Deployment:
         return self._engine
 
     def prepare(self) -> None:
-        """Clock, store, keys, secrets, topics and schemas, each by the command an operator would use."""
+        """Clock, store, mappings, keys, secrets, topics and schemas: what `hub` commands prepare once."""
         self.set_clock(datetime.now(SHANGHAI))
         migrate(self.settings.store)
         self.settings.sources.mkdir(parents=True)
         for mapping in Settings().sources.glob("*.yaml"):
             if self._thirdparty or not mapping.name.startswith(THIRDPARTY):
-                shutil.copy(mapping, self.settings.sources)
-        for command in (("keys", "init"), ("topics", "create"), ("schemas", "register"), ("dispatch", "--init")):
-            self.hub(*command)
+                text = f"{mapping.read_text()}\npoll_every: {POLL_S}s\n"
+                (self.settings.sources / mapping.name).write_text(text)
+        init_keys(self.settings.keys)
+        ensure_secrets(self.settings)
+        create_topics(self.settings)
+        register(self.settings.registry_url)
 
     def first_wave(self, *, seed: int, households: int) -> None:
         """Write what the departments hold on the first day, bad input included."""

@@ -54,7 +54,8 @@ def sources(db: Session) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in db.scalars(select(IngestCount)):
         counts[row.source][row.kind] += row.count
-    for source, count in db.execute(select(QuarantineRow.source, func.count()).group_by(QuarantineRow.source)):
+    refused = select(QuarantineRow.source, func.count()).where(QuarantineRow.stage == "connector")
+    for source, count in db.execute(refused.group_by(QuarantineRow.source)):
         counts[source]["quarantined"] = count
     return {source: dict(kinds) for source, kinds in sorted(counts.items())}
 

@@ -24,8 +24,11 @@ from hub.store.models import (
 )
 from hub.streams.topics import TOPICS
 
-QUIET_S: Final = 5.0
-"""Nothing has moved for so long: longer than any poll interval of the demo's processes."""
+POLL_S: Final = 2
+"""How often sources are looked at here; the mappings' own interval is for departments that change once a minute."""
+
+QUIET_S: Final = POLL_S + 2.0
+"""Nothing has moved for so long: longer than any source or process rests between two looks."""
 
 LOOK_S: Final = 0.5
 

@@ -26,6 +26,9 @@ from hub.store.db import session
 SEED: Final = 331100
 HOUSEHOLDS: Final = {"small": 300, "full": 3000}
 PARTITIONS: Final = 4
+HOLD: Final = timedelta(days=10)
+"""Alerts after a death wait a week (death.hold_days): they leave when it is over, and only then can be taken back."""
+
 LATER: Final = timedelta(days=45)
 """How far the clock is moved at the end: enough for planted birthdays and windows to pass."""
 
@@ -82,6 +85,9 @@ class Demo:
         with self._step("release 放行"):
             deployment.hub("release", "--all")
             deployment.wait("delivery 派送")
+        with self._step("hold 待一周"):
+            deployment.pass_time(HOLD)
+            deployment.wait("a week passes 待一周")
         with self._step("changes 第二批"):
             deployment.second_wave()
             deployment.wait("second wave 第二批")

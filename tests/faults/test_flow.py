@@ -38,6 +38,8 @@ def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, reque
         made.wait("release")
         assert_accepted_once(made)
 
+        made.pass_time(timedelta(days=10))
+        made.wait("the hold after a death")
         made.second_wave()
         made.wait("second wave")
         assert_agrees_with_the_oracle(made)
