@@ -124,7 +124,7 @@ class Value(_Part):
     record_id: bool = False
     empty: Texts | None = None
 
-    item: Value | None = None
+    item: ValueSpec | None = None
     fields: dict[str, ValueSpec] | None = None
 
     @field_validator("map", mode="before")
