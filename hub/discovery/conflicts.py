@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from hub.discovery.state import RecordKey
 from hub.domain.facts import (
+    PAYLOADS,
     AidHousehold,
     Benefit,
     Coverage,
@@ -56,7 +57,10 @@ class Found(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """All that is known of one person. `statements` are the region coverage statements of registration.resident."""
+    """All that is known of one person: live facts by topic (a topic without any is no key), and more.
+
+    `statements` are the region coverage statements of registration.resident.
+    """
 
     person: str
     facts: Mapping[str, Sequence[Fact]]
@@ -72,7 +76,9 @@ class Known(Struct, frozen=True):
 def find(known: Known) -> list[Found]:
     """Every conflict that stands."""
     found: list[Found] = []
-    for check in _CHECKS:
+    for topics, check in _CHECKS:
+        if topics.isdisjoint(known.facts):
+            continue  # most persons have none of these records
         conflict = check(known)
         if conflict is not None:
             found.append(conflict)
@@ -210,7 +216,7 @@ def _birth_dates_differ(known: Known) -> Found | None:
 
 
 def _unknown_in_registration(known: Known) -> Found | None:
-    if known.facts.get("registration.resident"):
+    if "registration.resident" in known.facts:
         return None
     elsewhere = [
         fact
@@ -279,11 +285,13 @@ def _collisions(known: Known) -> list[Found]:
     return found
 
 
-_CHECKS: Final[tuple[Callable[[Known], Found | None], ...]] = (
-    _dead_and_alive,
-    _deaths_differ,
-    _birth_dates_differ,
-    _unknown_in_registration,
-    _two_live_households,
-    _replaced_identity,
+_DEATHS: Final = frozenset({"registration.death", "medical.death", "funeral.cremation"})
+_CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Known], Found | None]], ...]] = (
+    (_DEATHS, _dead_and_alive),
+    (_DEATHS, _deaths_differ),
+    (frozenset({"registration.resident"}), _birth_dates_differ),
+    (frozenset(PAYLOADS) - {"registration.resident"}, _unknown_in_registration),
+    (frozenset({"assistance.household"}), _two_live_households),
+    (frozenset({"registration.identity"}), _replaced_identity),
 )
+"""Each check with the topics without which it finds nothing."""

@@ -36,9 +36,8 @@ class Law(Struct, frozen=True, kw_only=True):
     policy_hash: Callable[[str | None], str]
     working_day: Callable[[date, int], date]
 
-    def carried(self, home: str, roles: tuple[str, ...]) -> frozenset[str]:
-        """Topics (without version) that a contributor with these roles brings to a home; empty: no contribution."""
-        kind = home_kind(home)
+    def carried(self, kind: HomeKind, roles: tuple[str, ...]) -> frozenset[str]:
+        """Topics (without version) that a contributor in these roles brings to a home; empty: no contribution."""
         read = frozenset[str]().union(*(self.topics(kind, role) for role in roles))
         return read | PERSONAL_COVERAGE if read else read
 

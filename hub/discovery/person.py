@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -21,7 +22,7 @@ from hub.discovery.law import Law
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import Floor, PersonState, RecordKey
 from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
-from hub.domain.homes import COVERAGE_HOME, home_id
+from hub.domain.homes import COVERAGE_HOME, home_id, home_kind
 from hub.domain.messages import Conflict, Contribution, Event, Fact, Output, Review
 from hub.errors import DataFault
 
@@ -34,10 +35,12 @@ ROLE_AT_OTHER: Final = {
 }
 """What I am at the home of the other end of a kinship record, by what the other is to me."""
 
+RESIDENT: Final = "registration.resident"
+TIE_TOPICS: Final = frozenset({RESIDENT, "registration.kinship", "assistance.household"})
+"""Topics that `ties` reads."""
 CONTRIBUTIONS, CONFLICTS = "contributions.v1", "quality.conflicts.v1"
 NOT_READ: Final = ""
 """Fingerprint in the state of coverage statements, which are passed on whole whatever the rules read."""
-RESIDENT: Final = "registration.resident"
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -48,7 +51,7 @@ class PersonStep:
     def __init__(self, law: Law, generation: int = 0) -> None:
         self._generation = generation
         self._reads = law.reads()
-        self._carried = law.carried
+        self._carried = cache(law.carried)
 
     def stale(self, state: PersonState) -> bool:
         """Whether a person's contributions were made for rules that read something else.
@@ -132,9 +135,11 @@ class PersonStep:
         sequence = before.sequence + 1
         outputs: list[Output] = []
         everything = self.stale(before)
+        # Ties follow from three topics and from there being any fact at all; most batches touch neither.
+        tied = ties(person, by_topic) if everything or not before.sent or _may_retie(moved, by_topic) else before.sent
         sent: dict[str, tuple[str, ...]] = {}
-        for home, roles in ties(person, by_topic).items():
-            topics = self._carried(home, roles)
+        for home, roles in tied.items():
+            topics = self._carried(home_kind(home), roles)
             if not topics:
                 continue
             sent[home] = roles
@@ -266,6 +271,10 @@ def ties(person: str, facts: dict[str, list[Fact]]) -> dict[str, tuple[str, ...]
             if isinstance(entry, Resident) and entry.hukou_kind == "family" and entry.hukou is not None:
                 roles[home_id("candidate", entry.hukou)].add("member")
     return {home: tuple(sorted(roles[home])) for home in sorted(roles)}
+
+
+def _may_retie(moved: set[str], facts: dict[str, list[Fact]]) -> bool:
+    return not facts or not TIE_TOPICS.isdisjoint(moved)
 
 
 def owner(event: Event) -> str:

@@ -109,7 +109,7 @@ class SubjectStep:
         cause: Cause = touched.cause or "facts"
         if restated and cause in ("time", "disposition"):
             cause = "facts"
-        if self.stale(before):
+        if touched.stale:
             cause = "policy"
 
         def caused_at() -> int | None:
@@ -151,15 +151,20 @@ class SubjectStep:
             result.outputs.append(Output(ALERTS, occasion.home, told.alert))
         if told.change is not None:
             result.outputs.append(Output(FINDINGS, occasion.home, told.change))
-        if told.state != episodes.NOT_APPLICABLE:
-            rules[rule_id] = told.state
+        if told.state == episodes.NOT_APPLICABLE:
+            return
+        rules[rule_id] = told.state
+        held = before.rules.get(rule_id)
+        if held is None or (held.truth, held.stage) != (told.state.truth, told.state.stage):
             result.counts.update(_standing(rule_id, told.state))
-        if rule_id in before.rules:
-            result.counts.subtract(_standing(rule_id, old))
+            result.counts.subtract(_standing(rule_id, held) if held else ())
 
 
 class _Touched:
-    """One home's contributions and dispositions while records are applied. `cause` says what changed, if anything."""
+    """One home's contributions and dispositions while records are applied. `cause` says what changed, if anything.
+
+    `stale`: it was decided under another policy, so that a review is never too early.
+    """
 
     def __init__(self, before: HomeState, today: date, *, stale: bool) -> None:
         self.contributions = dict(before.contributions)
@@ -167,7 +172,7 @@ class _Touched:
         self.cause: Cause | None = None
         self._next_review = before.next_review
         self._today = today
-        self._stale = stale
+        self.stale = stale
 
     def apply(self, record: HomeRecord) -> str:
         """Fold one record; says what became of it: folded, stale, answered, repeated, reviewed, not_due."""
@@ -187,7 +192,7 @@ class _Touched:
             self.cause = self.cause if self.cause == "facts" else "disposition"
             return "answered"
         due = record.review_on == self._next_review and record.review_on <= self._today
-        if not due and not self._stale:
+        if not due and not self.stale:
             return "not_due"
         self.cause = self.cause or "time"
         return "reviewed"
@@ -226,13 +231,13 @@ def _newest_change(before: HomeState, contributions: dict[str, Contribution]) ->
     return newest
 
 
-def _standing(rule: str, state: RuleState) -> Counter[str]:
-    return Counter((f"truth:{rule}:{state.truth}", f"stage:{rule}:{state.stage}"))
+def _standing(rule: str, state: RuleState) -> tuple[str, str]:
+    return (f"truth:{rule}:{state.truth}", f"stage:{rule}:{state.stage}")
 
 
 def standing(state: HomeState) -> Counter[str]:
     """What a home counts for in the standing numbers of `StepResult.counts`: `truth:…` and `stage:…`."""
-    return sum((_standing(rule, held) for rule, held in state.rules.items()), Counter[str]())
+    return Counter(name for rule, held in state.rules.items() for name in _standing(rule, held))
 
 
 def open_findings(states: Iterable[tuple[str, HomeState]]) -> set[tuple[str, str, str, int | None]]:
