@@ -257,6 +257,7 @@ class Pages:
                 "case": case,
                 "body": case.body,
                 "people": dict(people),
+                "about": "—" if case.home.startswith("person:") else "家庭",
                 "names": [name for _token, name in people],
                 "history": queries.history(db, alert_id),
                 "dispositions": queries.notes(db, alert_id),

@@ -94,12 +94,11 @@ def field_name(field: str) -> str:
     kind, _, key = field.partition(".")
     if kind == "parameter":
         return f"政策参数·{KEYS[key].label if key in KEYS else key}"
-    if field.startswith("source.coverage."):
-        return f"数据覆盖说明·{topic_name(field.removeprefix('source.coverage.'))}"
     topic, _, name = field.rpartition(".")
-    if topic not in PAYLOADS:
-        return field
-    return f"{topic_name(topic)}·{FIELD.get(name, name)}" if name else topic_name(topic)
+    if topic in PAYLOADS:
+        return f"{topic_name(topic)}·{FIELD.get(name, name)}" if name else topic_name(topic)
+    covered = field.removeprefix("source.coverage.")
+    return f"数据覆盖说明·{topic_name(covered)}" if covered in PAYLOADS else field
 
 
 def involved(people: list[dict[str, Any]]) -> list[tuple[str, str]]:

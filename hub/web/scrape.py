@@ -45,14 +45,14 @@ async def ask(processes: Sequence[Process], now_ms: int) -> list[Health]:
 
 async def _ask(client: aiohttp.ClientSession, process: Process, now_ms: int) -> Health:
     ready, detail = False, "不应答"
-    figures: tuple[tuple[str, str, float], ...] = ()
+    shown: tuple[tuple[str, str, float], ...] = ()
     if process.url.partition("//")[2].rpartition(":")[0].strip("[]") in LOOPBACK:
         try:
             async with client.get(f"{process.url}/ready", allow_redirects=False) as answer:
                 body = json.loads(await answer.text())
                 ready, detail = answer.status == 200, str(body.get("detail", ""))
             async with client.get(f"{process.url}/metrics", allow_redirects=False) as answer:
-                figures = _figures(await answer.text())
+                shown = figures(await answer.text())
         except (aiohttp.ClientError, TimeoutError, ValueError):
             ready = False
     return Health(
@@ -64,11 +64,11 @@ async def _ask(client: aiohttp.ClientSession, process: Process, now_ms: int) -> 
         silent=now_ms - process.heartbeat_at > 3 * HEARTBEAT_S * 1000,
         ready=ready,
         detail=detail,
-        figures=figures,
+        figures=shown,
     )
 
 
-def _figures(text: str) -> tuple[tuple[str, str, float], ...]:
+def figures(text: str) -> tuple[tuple[str, str, float], ...]:
     """(metric, labels, value) of the metrics the page lists that are not 0.
 
     Partitions are taken together, or a worker alone would fill screens: the longest wait, the sum of the rest.

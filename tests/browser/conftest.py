@@ -30,6 +30,15 @@ START_S: Final = 20.0
 """Longest wait for uvicorn to answer; it takes a fraction of a second."""
 
 
+SCREENS: Final = Path(__file__).parents[2] / "build" / "screens"
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep what the page looks like, for people to look at."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+
 class Site(Struct, frozen=True):
     """A running site and what lies under it."""
 

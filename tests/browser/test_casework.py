@@ -12,7 +12,7 @@ from hub.store.db import open_store, session
 from hub.store.models import Case, CaseHistory, DispositionRow
 from hub.vault.models import AUDIT
 from tests.browser import people
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, picture
 from tests.browser.seed import SCRIPT
 
 
@@ -83,6 +83,7 @@ def test_from_the_queue_to_the_disposition(site: Site, page: Page, strangers: li
     expect(people_shown).to_contain_text("叶秀兰")
     expect(people_shown).to_contain_text(people.number("ye")[-4:])
     expect(people_shown).to_contain_text("13905780001")
+    picture(page, "revealed")
     assert people.number("ye") not in page.content()
     assert "叶建军" not in page.content()
     rows = audited(site)
@@ -142,6 +143,7 @@ def test_a_case_that_changed_meanwhile(site: Site, page: Page) -> None:
         changed.lock += 1
     dispose(page, "核实后不符合", "父亲仍在世")
     expect(page.get_by_role("status")).to_contain_text("刚被别人或新的记录改动过")
+    picture(page, "stale")
     assert made(site, "orphan") == []
     assert case(site, "orphan").work_state == "new"
     expect(page.get_by_label("备注")).to_have_value("父亲仍在世")

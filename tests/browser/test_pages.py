@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import people
-from tests.browser.conftest import DESKTOP, PHONE, Site
+from tests.browser.conftest import DESKTOP, PHONE, Site, picture
 
 AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
-SCREENS: Final = Path("build") / "screens"
 
 
 def barriers(page: Page) -> list[dict[str, Any]]:
@@ -30,7 +29,6 @@ def barriers(page: Page) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_page(site: Site, page: Page, strangers: list[str], size: dict[str, int]) -> None:
     """Also takes a picture of each, into build/screens."""
-    SCREENS.mkdir(parents=True, exist_ok=True)
     page.set_viewport_size({"width": size["width"], "height": size["height"]})
     broken: dict[str, Any] = {}
     complaints: list[str] = []
@@ -39,7 +37,7 @@ def test_every_page(site: Site, page: Page, strangers: list[str], size: dict[str
         answer = page.goto(address)
         assert answer is not None
         assert answer.status == (404 if name == "missing" else 200), name
-        page.screenshot(path=SCREENS / f"{name}-{size['width']}.png", full_page=True)
+        picture(page, f"{name}-{size['width']}")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             broken[f"{name}: wider than the screen"] = wide
