@@ -149,7 +149,7 @@ def file_batches(
 
 
 def read_rows(stream: Stream, content: BinaryIO, name: str, sequence: int | None) -> Iterator[Row]:
-    """Rows of a file. FileFault, before the first row, when it cannot be read as a whole."""
+    """Rows of a file. FileFault, instead of the first row, when it cannot be read as a whole."""
     if stream.xlsx:
         return _workbook_rows(stream, content, name, sequence)
     return _csv_rows(stream, content, name, sequence)
@@ -184,14 +184,18 @@ def sequence_of(stream: Stream, name: str) -> int | None:
 
 def _csv_rows(stream: Stream, content: BinaryIO, name: str, sequence: int | None) -> Iterator[Row]:
     _check_encoding(stream, content)
-    lines = _Lines(io.TextIOWrapper(content, encoding=stream.encoding, newline=""))
-    reader = csv.reader(lines, delimiter=stream.delimiter, strict=True)
+    text = io.TextIOWrapper(content, encoding=stream.encoding, newline="")
     try:
-        header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
-    except csv.Error:
-        raise FileFault("unreadable_file", "first line is no CSV", "header") from None
-    _check_header(stream, header, content)
-    return _csv_body(reader, lines, header, name, sequence)
+        lines = _Lines(text)
+        reader = csv.reader(lines, delimiter=stream.delimiter, strict=True)
+        try:
+            header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
+        except csv.Error:
+            raise FileFault("unreadable_file", "first line is no CSV", "header") from None
+        _check_header(stream, header, content)
+        yield from _csv_body(reader, lines, header, name, sequence)
+    finally:
+        text.detach()  # the file is its opener's to close
 
 
 def _csv_body(reader: Any, lines: _Lines, header: Sequence[str], name: str, sequence: int | None) -> Iterator[Row]:
