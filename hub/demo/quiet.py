@@ -79,7 +79,13 @@ class Watcher:
                 receipts=count(ReceiptRow),
                 dispositions=count(DispositionRow),
                 waiting=count(Outbox, Outbox.state == "pending") + count(DispositionRow, ~DispositionRow.published),
-                ingested=int(db.scalar(select(func.coalesce(func.sum(IngestCount.count), 0))) or 0),
+                # Unchanged rows are counted anew at each look, though nothing has moved.
+                ingested=int(
+                    db.scalar(
+                        select(func.coalesce(func.sum(IngestCount.count), 0)).where(IngestCount.kind != "unchanged")
+                    )
+                    or 0
+                ),
             )
 
     def wait(
