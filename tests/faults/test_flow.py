@@ -29,7 +29,9 @@ def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, reque
         send_poison(made.settings)
         made.wait("first load")
         with session(made.engine, writes=False) as db:
-            assert set(db.scalars(select(Outbox.state))) == {"shadow"}, "nothing leaves before it is released"
+            states = set(db.scalars(select(Outbox.state)))
+            assert "shadow" in states
+            assert states <= {"shadow", "superseded"}, "nothing leaves before it is released"
             reasons = set(db.scalars(select(QuarantineRow.reason)))
         assert {"bad_magic", "truncated", "unknown_schema", "null_key", "citizen_id_check"} <= reasons
         assert_agrees_with_the_oracle(made)
@@ -48,8 +50,8 @@ def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, reque
         assert_agrees_with_the_oracle(made)
         assert_accepted_once(made)
         with session(made.engine, writes=False) as db:
-            states = set(db.scalars(select(Case.alert_state)))
+            alerts = set(db.scalars(select(Case.alert_state)))
             answered = db.scalars(select(DispositionRow.published)).all()
-        assert states == {"OPEN", "AMENDED", "WITHDRAWN"}
+        assert alerts == {"OPEN", "AMENDED", "WITHDRAWN"}
         assert answered
         assert all(answered), "every disposition went back to the stream"
