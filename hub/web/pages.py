@@ -163,8 +163,8 @@ class Pages:
         """Show one person's identity once: one audit row in the vault, one line in the case's history."""
         form = await self._form(request)
         alert_id, reason = request.path_params["alert_id"], str(form.get("reason", ""))
-        if reason not in present.REVEAL_REASON:
-            raise HTTPException(400, "请选择查看事由。")
+        if reason not in present.REVEAL_REASON or form.get("purpose") != PURPOSE:
+            raise HTTPException(400, "请选择查看目的和事由。")
 
         def open_card() -> list[tuple[str, list[tuple[str, str]]]]:
             with session(self._engine, writes=False) as db:

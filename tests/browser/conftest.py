@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -67,18 +68,43 @@ class Site(Struct, frozen=True):
         }
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """The site over planted rows, with no worker, broker or network behind it."""
-    clock = tmp_path / "now"
-    clock.write_text(days.NOW_TEXT)
-    settings = Settings(data_dir=tmp_path, clock_file=clock)
+class Seeded(Struct, frozen=True):
+    """A folder with a planted store and vault, to be copied; alert ids and tokens by name."""
+
+    folder: Path
+    cases: dict[str, str]
+    tokens: dict[str, str]
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings of a deployment whose files lie in a folder, on the rehearsed day."""
+    return Settings(data_dir=folder, clock_file=folder / "now")
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    """Planted once a session."""
+    folder = tmp_path_factory.mktemp("seeded")
+    (folder / "now").write_text(days.NOW_TEXT)
+    settings = settings_in(folder)
     init_keys(settings.keys)
     migrate(settings.store)
     engine, vault = open_store(settings.store), open_vault(settings)
     tokens = dict(people.write_cards(vault, but=("liu",)))
     with session(engine) as db:
         cases = seed.plant(db, tokens)
+    vault.close()
+    engine.dispose()
+    return Seeded(folder, cases, tokens)
+
+
+@pytest.fixture
+def site(seeded: Seeded, tmp_path: Path) -> Iterator[Site]:
+    """The site over planted rows of its own, with no worker, broker or network behind it."""
+    folder = shutil.copytree(seeded.folder, tmp_path / "data")
+    (folder / "now").write_text(days.NOW_TEXT)  # the rehearsed clock runs on from when it was written
+    settings = settings_in(folder)
+    engine, vault = open_store(settings.store), open_vault(settings)
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings, engine=engine, vault=vault)
     server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_config=None, lifespan="off"))
@@ -92,7 +118,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with session(engine) as db:
             seed.announce(db, url)
-        yield Site(url, engine, vault, settings, cases, tokens)
+        yield Site(url, engine, vault, settings, seeded.cases, seeded.tokens)
     finally:
         server.should_exit = True
         thread.join(START_S)

@@ -128,8 +128,9 @@ def test_an_opening_needs_its_reason(site: Site, page: Page) -> None:
     page.goto(site.case("dibao"))
     csrf = page.locator("input[name=csrf]").first.input_value()
     address = f"{site.case('dibao')}/identity"
-    for form in ({"who": "0", "reason": ""}, {"who": "7", "reason": "visit"}, {"who": "-1", "reason": "visit"}):
-        assert page.request.post(address, form={"csrf": csrf, **form}).status == 400
+    good = {"csrf": csrf, "who": "0", "purpose": "caseworker.review", "reason": "visit"}
+    for wrong in ({"reason": ""}, {"reason": "curious"}, {"who": "7"}, {"who": "-1"}, {"purpose": "delivery.funeral"}):
+        assert page.request.post(address, form={**good, **wrong}).status == 400
     assert audited(site) == []
     assert history(site, "dibao", "revealed") == []
 
@@ -158,7 +159,7 @@ def test_a_form_from_elsewhere_is_refused(site: Site, page: Page) -> None:
     """Without the cookie's token, or with another, neither form does anything."""
     page.goto(site.case("dibao"))
     outcome = {"outcome": "helped", "reason": "", "note": "", "lock": "1"}
-    who = {"who": "0", "reason": "visit"}
+    who = {"who": "0", "purpose": "caseworker.review", "reason": "visit"}
     for wrong in ({}, {"csrf": ""}, {"csrf": "x" * 32}):
         assert page.request.post(f"{site.case('dibao')}/disposition", form={**outcome, **wrong}).status == 403
         assert page.request.post(f"{site.case('dibao')}/identity", form={**who, **wrong}).status == 403
