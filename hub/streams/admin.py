@@ -6,6 +6,7 @@ every process that would join on it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -74,8 +75,19 @@ def create_topics(settings: Settings, topics: Iterable[Topic] = TOPICS) -> list[
                 f"Kafka did not create {name} ({error.args[0].name()}) — see its log, then try again"
             ) from error
         made.append(name)
+    _wait_known(admin, [topic.name for topic in topics])
     check_topics(settings, topics, admin=admin)
     return sorted(made)
+
+
+def _wait_known(admin: AdminClient, names: list[str]) -> None:
+    """The controller has made the topics; brokers learn of it a moment later. Whatever stays away, the check names."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        known = admin.list_topics(timeout=TIMEOUT_S).topics
+        if all(name in known and known[name].partitions for name in names):
+            return
+        time.sleep(0.1)
 
 
 def check_topics(settings: Settings, topics: Iterable[Topic] = TOPICS, *, admin: AdminClient | None = None) -> None:

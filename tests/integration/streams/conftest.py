@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -63,13 +65,13 @@ class Bench:
 
     def worker(self, name: str, group: str, *, ready: bool = True, **env: str) -> ManagedProcess:
         """Start a worker. A group of its own each time: what a group knows is not what state rests on."""
-        port = free_port()
+        port = env.pop("HUB_WORKER_PORT", str(free_port()))
         worker = ManagedProcess(
             f"ledger {name}",
             [sys.executable, "-m", "tests.integration.streams.ledger_worker", name, group],
             self.folder / f"{name}-{group}-{len(self._workers)}.log",
             cwd=Path(__file__).parents[3],
-            env=self.env(HUB_WORKER_PORT=str(port), **env),
+            env=self.env(HUB_WORKER_PORT=port, **env),
         )
         self._workers.append(worker)
         worker.start()
@@ -99,35 +101,63 @@ class Bench:
         self.codec.close()
 
 
+def wait_exit(worker: ManagedProcess) -> int | None:
+    """Exit code of a worker that ends by itself."""
+    deadline = time.monotonic() + EXIT_S
+    while worker.exit_code is None:
+        assert time.monotonic() < deadline, f"{worker.name} did not end: {worker.log_tail()}"
+        time.sleep(0.1)
+    return worker.exit_code
+
+
 def _with(made: Event, person: str, record_id: str, version: int) -> Event:
     return made._replace(
         header=msgspec.structs.replace(made.header, person=person, record_id=record_id, version=version)
     )
 
 
+@contextmanager
+def stack_with_schemas(folder: Path) -> Iterator[LocalStack]:
+    """A broker and a registry that holds what a ledger needs."""
+    with LocalStack(folder) as running:
+        register(running.registry_url, [topic.name for topic in (*ledger.INPUTS, ledger.OUTPUT, QUARANTINE)])
+        yield running
+
+
+@contextmanager
+def bench_on(stack: LocalStack, folder: Path) -> Iterator[Bench]:
+    """A bench with topics and keys."""
+    settings = Settings(data_dir=folder, brokers=stack.bootstrap, registry_url=stack.registry_url, partitions=4)
+    init_keys(settings.keys)
+    create_topics(settings, ledger.topics("any"))
+    made = Bench(settings, folder)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A broker and a registry of this module: its topics must be empty at the start."""
-    with LocalStack(tmp_path_factory.mktemp("own-stack")) as running:
-        register(running.registry_url, [topic.name for topic in (*ledger.INPUTS, ledger.OUTPUT, QUARANTINE)])
+    with stack_with_schemas(tmp_path_factory.mktemp("own-stack")) as running:
         yield running
 
 
 @pytest.fixture
 def bench(own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
-    """A bench with schemas and keys. The broker is shared within a module, so what was sent is read back first."""
-    settings = Settings(
-        data_dir=tmp_path, brokers=own_stack.bootstrap, registry_url=own_stack.registry_url, partitions=4
-    )
-    init_keys(settings.keys)
-    create_topics(settings, ledger.topics("any"))
-    made = Bench(settings, tmp_path)
-    try:
+    """A bench on the module's broker. Every ledger reads from the start, so what earlier tests sent is read back."""
+    with bench_on(own_stack, tmp_path) as made:
         for topic in ledger.INPUTS:
-            for value in ledger.read_committed(settings, topic.name):
+            for value in ledger.read_committed(made.settings, topic.name):
                 decoded = made.codec.decode(topic.name, value)
                 assert isinstance(decoded, Event)
                 made.sent.append(decoded)
         yield made
-    finally:
-        made.close()
+
+
+@pytest.fixture
+def bench_of_its_own(tmp_path: Path) -> Iterator[Bench]:
+    """A bench on a broker of its own, for tests that spoil its topics."""
+    with stack_with_schemas(tmp_path / "stack") as running, bench_on(running, tmp_path / "hub") as made:
+        yield made

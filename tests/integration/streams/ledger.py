@@ -125,7 +125,7 @@ def faults(settings: Settings, name: str, sent: Iterable[Event], codec: Codec) -
         if [telling.sequence for telling in tellings] != list(range(1, len(tellings) + 1)):
             found.append(f"{person} was told as {[telling.sequence for telling in tellings]}")
     for person, held in expected.items():
-        last = told[person][-1].field if told[person] else "nothing"
+        last = told[person][-1].field if told[person] else Held().said()
         if last != held.said():
             found.append(f"{person} was told last as {last}, not {held.said()}")
     found += [f"{person} was told of and never sent" for person in told.keys() - expected.keys()]

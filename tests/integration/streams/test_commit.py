@@ -9,24 +9,13 @@ import pytest
 from confluent_kafka import KafkaException
 
 from hub.errors import Fenced
-from hub.stack import ManagedProcess
 from hub.streams.commit import Outgoing, Writer
 from hub.streams.state import PartitionState, Slot, restore
 from hub.streams.topics import QUARANTINE
 from tests.integration.streams import ledger
-from tests.integration.streams.conftest import EXIT_S, Bench
+from tests.integration.streams.conftest import Bench, wait_exit
 
 KILLED = -signal.SIGKILL
-
-
-def wait_exit(worker: ManagedProcess) -> int | None:
-    """Exit code of a worker that ends by itself."""
-    done = threading.Event()
-    for _ in range(int(EXIT_S / 0.1)):
-        if worker.exit_code is not None:
-            return worker.exit_code
-        done.wait(0.1)
-    raise AssertionError(f"{worker.name} did not end: {worker.log_tail()}")
 
 
 @pytest.mark.parametrize("point", ["after_decode", "after_produce_before_commit", "after_commit"])
