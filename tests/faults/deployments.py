@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import func, select
 
 from hub.demo.deployment import Deployment
+from hub.discovery.state import HomeState, decode_home
 from hub.stack import LocalStack
 from hub.store.db import open_store, session
 from hub.store.models import Outbox, Received
+from hub.streams.topics import HOME_STATE
 
 SEED = 20261123
 HOUSEHOLDS = 60
@@ -51,3 +54,32 @@ def assert_accepted_once(made: Deployment) -> None:
     assert len(rows) == len(set(rows)), "the receiver accepted a revision twice"
     assert sent
     assert set(rows) == sent
+
+
+def home_state(made: Deployment, home: str) -> HomeState:
+    """The newest committed state of a home, as a worker would restore it."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": made.settings.brokers,
+            "group.id": "hub-test-state",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    newest: bytes | None = None
+    try:
+        partitions = consumer.list_topics(HOME_STATE.name, timeout=15).topics[HOME_STATE.name].partitions
+        consumer.assign([TopicPartition(HOME_STATE.name, partition, 0) for partition in partitions])
+        ended = 0
+        while ended < len(partitions):
+            message = consumer.poll(10)
+            assert message is not None, "the state topic does not answer"
+            if message.error() is not None:
+                ended += 1
+            elif message.key() == home.encode():
+                newest = message.value()
+    finally:
+        consumer.close()
+    assert newest is not None, f"no state of {home}"
+    return decode_home(newest)

@@ -6,17 +6,30 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, select, text
 
 from hub.demo.poison import send_poison
 from hub.stack import LocalStack
 from hub.store.db import session
 from hub.store.models import Case, DispositionRow, Outbox, QuarantineRow
-from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
+from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment, home_state
+
+
+def dispose_in_the_browser(page: Page, site: str) -> str:
+    """From the queue to a case, and a disposition registered there; the alert's id."""
+    page.goto(f"{site}/cases?rule=elder_age_allowance")
+    page.get_by_role("table").get_by_role("link").first.click()
+    page.get_by_label("结果").select_option("not_eligible")
+    page.get_by_role("button", name="登记").click()
+    expect(page.get_by_text("已登记，将回传给判定流程。")).to_be_visible()
+    return page.url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_records_become_acknowledged_alerts(
+    database: str, tmp_path: Path, page: Page, request: pytest.FixtureRequest
+) -> None:
     """First load in shadow, release, second wave, time passing; each time the open alerts are the oracle's."""
     store_url = ""
     if database == "postgresql":
@@ -39,6 +52,13 @@ def test_records_become_acknowledged_alerts(database: str, tmp_path: Path, reque
         made.hub("release", "--all")
         made.wait("release")
         assert_accepted_once(made)
+
+        answered_id = dispose_in_the_browser(page, f"http://127.0.0.1:{made.settings.web_port}")
+        made.wait("disposition")
+        with session(made.engine, writes=False) as db:
+            case = db.get_one(Case, answered_id)
+        assert (case.work_state, case.outcome) == ("closed", "not_eligible")
+        assert home_state(made, case.home).rules[case.rule].stage == "suppressed", "the stream has heard of it"
 
         made.pass_time(timedelta(days=10))
         made.wait("the hold after a death")
