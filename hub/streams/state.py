@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -75,10 +75,6 @@ class PartitionState:
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Keys and encoded values."""
-        yield from self._values.items()
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one changelog record over, as it comes; `settle` follows after the last one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Producer as KafkaProducer
 
 from hub.domain.facts import Settlement
 from hub.domain.messages import Event
@@ -45,7 +46,29 @@ class Bench:
 
     def send(self, count: int) -> None:
         """Send `count` events: settlements and their corrections, registrations in between."""
-        for number in range(len(self.sent), len(self.sent) + count):
+        for made in self._made(count):
+            self.sent.append(made)
+            self._producer.send(f"{made.topic}.v1", str(made.header.person), self._encoded(made))
+        self._producer.flush()
+
+    def send_and_abort(self, count: int) -> None:
+        """Send events in a transaction that is aborted: nobody may ever take them for sent."""
+        sender = KafkaProducer(
+            {"bootstrap.servers": self.settings.brokers, "transactional.id": "bench", "partitioner": "murmur2_random"}
+        )
+        sender.init_transactions(30)
+        sender.begin_transaction()
+        for made in self._made(count):
+            sender.produce(f"{made.topic}.v1", self._encoded(made), str(made.header.person))
+        sender.flush(30)
+        sender.abort_transaction(30)
+
+    def _encoded(self, made: Event) -> bytes:
+        return self.codec.encode(f"{made.topic}.v1", made)
+
+    def _made(self, count: int) -> Iterator[Event]:
+        first = len(self.sent)
+        for number in range(first, first + count):
             person = f"{number % 97:032x}"
             if number % 10 == 0:
                 made = _with(event("registration.resident"), person, f"resident-{person}", 1 + number)
@@ -58,10 +81,7 @@ class Bench:
                 made = made._replace(payload=None if number % 31 == 0 else payload)
                 if made.payload is None:
                     made = made._replace(header=msgspec.structs.replace(made.header, change="ANNUL"))
-            self.sent.append(made)
-            topic = f"{made.topic}.v1"
-            self._producer.send(topic, person, self.codec.encode(topic, made))
-        self._producer.flush()
+            yield made
 
     def worker(self, name: str, group: str, *, ready: bool = True, **env: str) -> ManagedProcess:
         """Start a worker. A group of its own each time: what a group knows is not what state rests on."""

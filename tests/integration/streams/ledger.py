@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec import Struct
 
 from hub.discovery.shapes import States, StepResult
@@ -150,11 +150,11 @@ def restored(settings: Settings, name: str) -> list[PartitionState]:
 
 
 def ends(settings: Settings) -> dict[tuple[str, int], int]:
-    """End offset of each input partition."""
-    consumer = Consumer({"bootstrap.servers": settings.brokers, "group.id": "ends"})
-    places = [(topic.name, partition) for topic in INPUTS for partition in range(settings.partitions)]
-    found = {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
-    consumer.close()
+    """Offset behind the last committed record of each input partition; markers and aborted records lie beyond it."""
+    found: dict[tuple[str, int], int] = {}
+    for topic in INPUTS:
+        for message in messages(settings, topic.name):
+            found[topic.name, message.partition()] = message.offset() + 1
     return found
 
 
@@ -172,6 +172,11 @@ def wait_folded(settings: Settings, name: str) -> None:
 
 def read_committed(settings: Settings, topic: str) -> list[bytes]:
     """Every committed value of a topic, in order within a partition."""
+    return [message.value() for message in messages(settings, topic)]
+
+
+def messages(settings: Settings, topic: str) -> list[Message]:
+    """Every committed message of a topic, in order within a partition."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.brokers,
@@ -183,13 +188,13 @@ def read_committed(settings: Settings, topic: str) -> list[bytes]:
     )
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    values: list[bytes] = []
+    found: list[Message] = []
     open_ends = len(partitions)
     while open_ends:
         for message in consumer.consume(1000, timeout=0.2):
             if message.error() is None:
-                values.append(message.value())
+                found.append(message)
             else:
                 open_ends -= 1
     consumer.close()
-    return values
+    return found

@@ -27,6 +27,7 @@ def test_killed_at_any_point_nothing_is_lost_or_invented(bench: Bench, point: st
     for start in ("first", "second"):
         worker = bench.worker(name, f"{name}-{start}", ready=False, LEDGER_KILL=f"{point}:3")
         assert wait_exit(worker) == KILLED, worker.log_tail()
+        bench.send_and_abort(50)
         bench.send(150)
     bench.worker(name, f"{name}-last")
     bench.send(150)
