@@ -146,6 +146,7 @@ class Dispatcher:
         """One batch: read, decode, write with its offsets. Returns the messages read."""
         messages = consumer.poll(BATCH, POLL_S)
         if not messages:
+            consumer.settle()
             return 0
         alerts: list[Alert] = []
         unreadable: list[tuple[KafkaMessage, DataFault]] = []

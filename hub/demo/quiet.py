@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
 
 from hub.errors import StackError
 from hub.settings import Settings
 from hub.store.db import session
 from hub.store.models import (
     Case,
+    ConsumerOffset,
     DispositionRow,
     IngestCount,
     Outbox,
@@ -22,7 +26,7 @@ from hub.store.models import (
     QuarantineRow,
     ReceiptRow,
 )
-from hub.streams.topics import TOPICS
+from hub.streams.topics import ALERTS, TOPICS
 
 POLL_S: Final = 2
 """How often sources are looked at here; the mappings' own interval is for departments that change once a minute."""
@@ -31,6 +35,9 @@ QUIET_S: Final = POLL_S + 2.0
 """Nothing has moved for so long: longer than any source or process rests between two looks."""
 
 LOOK_S: Final = 0.5
+
+READERS: Final = frozenset({"quality", "quality-projector", "dispatcher"})
+"""Names under which processes keep their offsets in the store."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -45,6 +52,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     dispositions: int
     waiting: int
     ingested: int
+    behind: int
 
 
 class Watcher:
@@ -52,6 +60,7 @@ class Watcher:
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._engine = engine
+        self._worker = f"http://{settings.bind}:{settings.worker_port}/metrics"
         self._consumer = Consumer({"bootstrap.servers": settings.brokers, "group.id": "hub-demo-watcher"})
         described = self._consumer.list_topics(timeout=15).topics
         names = [topic.name for topic in TOPICS if topic.name in described]
@@ -61,24 +70,25 @@ class Watcher:
 
     def look(self) -> Standing:
         """Where everything stands now."""
-        ends = {"alerts.v1": 0, "": 0}
+        ends: dict[tuple[str, int], int] = {}
         for partition in self._partitions:
             _low, high = self._consumer.get_watermark_offsets(partition, timeout=10)
-            ends["alerts.v1" if partition.topic == "alerts.v1" else ""] += high
+            ends[partition.topic, partition.partition] = high
         with session(self._engine, writes=False) as db:
 
             def count(model: type, *where: object) -> int:
                 return int(db.scalar(select(func.count()).select_from(model).where(*where)) or 0)  # type: ignore[arg-type]
 
             return Standing(
-                records=ends[""],
-                alerts=ends["alerts.v1"],
+                records=sum(high for (topic, _), high in ends.items() if topic != ALERTS.name),
+                alerts=sum(high for (topic, _), high in ends.items() if topic == ALERTS.name),
                 cases=int(db.scalar(select(func.coalesce(func.sum(Case.lock), 0))) or 0),
                 quarantined=count(QuarantineRow),
                 results=count(QualityResultRow),
                 receipts=count(ReceiptRow),
                 dispositions=count(DispositionRow),
                 waiting=count(Outbox, Outbox.state == "pending") + count(DispositionRow, ~DispositionRow.published),
+                behind=_not_stored(db, ends) + _worker_lag(self._worker),
                 # Unchanged rows are counted anew at each look, though nothing has moved.
                 ingested=int(
                     db.scalar(
@@ -96,7 +106,7 @@ class Watcher:
         last = self.look()
         since = time.monotonic()
         shown = 0.0
-        while time.monotonic() - since < QUIET_S or last.waiting:
+        while time.monotonic() - since < QUIET_S or last.waiting or last.behind:
             if not alive():
                 raise StackError(f"a process ended while {what}", "read the logs named above")
             if time.monotonic() > deadline:
@@ -111,10 +121,30 @@ class Watcher:
                 shown = time.monotonic()
                 progress(
                     f"{what}: {last.records} records, {last.alerts} alert revisions, {last.quarantined} quarantined,"
-                    f" {last.receipts} receipts, {last.waiting} to deliver"
+                    f" {last.receipts} receipts, {last.waiting} to deliver, {last.behind} to read"
                 )
         return last
 
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
+
+
+def _not_stored(db: Session, ends: Mapping[tuple[str, int], int]) -> int:
+    """Records that the readers of the store (quality, projector, dispatcher) have not come to."""
+    read = {(row.consumer, row.topic, row.partition): row.next_offset for row in db.scalars(select(ConsumerOffset))}
+    left = sum(max(0, ends.get((topic, part), 0) - offset) for (_, topic, part), offset in read.items())
+    silent = READERS - {consumer for consumer, _topic, _partition in read}
+    return left + len(silent)
+
+
+def _worker_lag(metrics: str) -> int:
+    """Records that the worker has not taken in, by its own gauge; 1 while it does not answer."""
+    try:
+        with urllib.request.urlopen(metrics, timeout=5) as answer:  # noqa: S310  # a loopback address of our own
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    except OSError:
+        return 1
+    return int(
+        sum(sample.value for family in families if family.name == "hub_worker_lag_records" for sample in family.samples)
+    )

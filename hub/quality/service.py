@@ -86,6 +86,8 @@ class Quality:
             while not stop.is_set():
                 worked = self._check(records, out) + self._project(projected)
                 if not worked:
+                    records.settle()
+                    projected.settle()
                     _LAG.labels("suites").set(sum(records.lag().values()))
                     _LAG.labels("projector").set(sum(projected.lag().values()))
         finally:

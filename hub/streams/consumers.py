@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -31,7 +31,9 @@ class StoreConsumer:
 
     def __init__(self, settings: Settings, name: str, topics: Sequence[str], engine: Engine) -> None:
         self._name = name
+        self._engine = engine
         self._next: dict[tuple[str, int], int] = {}
+        self._recorded: dict[tuple[str, int], int] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.brokers,
@@ -40,7 +42,8 @@ class StoreConsumer:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
-                "enable.partition.eof": False,
+                # The end of a partition says how far was read where the last record is a transaction's marker.
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": 100,
             }
         )
@@ -53,6 +56,7 @@ class StoreConsumer:
                 start = stored.get((topic, partition), 0)
                 self._next[topic, partition] = start
                 assignment.append(TopicPartition(topic, partition, start))
+        self._recorded = {} if not stored else dict(self._next)
         self._consumer.assign(assignment)
 
     def _partitions(self, topic: str) -> list[int]:
@@ -76,6 +80,10 @@ class StoreConsumer:
         for message in polled:
             failure = message.error()
             if failure is not None:
+                if failure.code() == KafkaError._PARTITION_EOF:
+                    here = (message.topic(), message.partition())
+                    self._next[here] = max(self._next[here], message.offset())
+                    continue
                 if failure.retriable() or not failure.fatal():
                     continue  # librdkafka reconnects by itself; what it could not read will come again
                 raise BrokerUnavailable(f"Kafka refused a read ({failure.name()}) — see its log, then try again")
@@ -90,16 +98,20 @@ class StoreConsumer:
             for (topic, partition), offset in self._next.items()
         ]
         upsert(db, ConsumerOffset, rows)
+        self._recorded = dict(self._next)
+
+    def settle(self) -> None:
+        """When nothing came: note how far was read, so that whoever compares it with the topics' ends sees no lag."""
+        if self._recorded != self._next:
+            with session(self._engine) as db:
+                self.record_offsets(db)
 
     def lag(self) -> dict[str, int]:
-        """Records not yet read, by topic. Transaction markers count as read once the position has passed them."""
+        """Records not yet read, by topic, as far as the client has heard of them; no call to the broker."""
         behind: dict[str, int] = {}
-        for position in self._consumer.position([TopicPartition(t, p) for t, p in self._next]):
-            _low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(position.topic, position.partition), timeout=METADATA_TIMEOUT_S
-            )
-            here = position.offset if position.offset >= 0 else self._next[position.topic, position.partition]
-            behind[position.topic] = behind.get(position.topic, 0) + max(0, high - here)
+        for (topic, partition), here in self._next.items():
+            _low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            behind[topic] = behind.get(topic, 0) + max(0, high - here)
         return behind
 
     def close(self) -> None:
