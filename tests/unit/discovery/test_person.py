@@ -215,6 +215,21 @@ def test_a_person_without_live_facts_leaves_every_home() -> None:
     assert {home: told.state for home, told in gone.items()} == {f"person:{A}": "ENDED", "candidate:h1": "ENDED"}
 
 
+def test_the_last_fact_taken_back_ends_the_ties_though_none_came_from_it() -> None:
+    persons = Persons()
+    paid = event(A, benefit())
+    persons.fold(paid)
+    gone = contributions(persons.fold(annul(paid)).outputs)
+    assert {home: told.state for home, told in gone.items()} == {f"person:{A}": "ENDED"}
+
+
+def test_another_role_at_the_same_home_is_told() -> None:
+    persons = Persons(_reading_kin({"parent", "child"}))
+    persons.fold(event(A, kin(B, "son"), "1"))
+    told = contributions(persons.fold(event(A, kin(B, "father"), "2")).outputs)
+    assert told[f"person:{B}"].roles == ("child", "parent")
+
+
 def test_a_contribution_carries_what_rules_read_there_and_no_more() -> None:
     persons = Persons()
     told = contributions(
@@ -258,6 +273,7 @@ def test_a_region_statement_is_passed_on_in_the_same_partition() -> None:
     told = persons.fold(covered("assistance.benefit")).outputs
     assert [(output.key, output.here) for output in told] == [(COVERAGE_HOME, True)]
     assert persons.fold(covered("assistance.benefit")).outputs == []
+    assert not PersonStep(law()).stale(persons.states[COVERAGE_HOME])
     withdrawn = persons.fold(annul(covered("assistance.benefit"))).outputs
     assert [output.value.facts for output in withdrawn if isinstance(output.value, Contribution)] == [()]
 
