@@ -22,7 +22,15 @@ PATIENCE_S = 60.0
 GC_THRESHOLD = 100_000
 """Objects made between two collections: a batch makes some hundred thousand, none of them in cycles."""
 
-KINDS = ("published", "annulled", "unchanged", "superseded", "quarantined", "erased")
+KINDS = {
+    "published": "发布",
+    "annulled": "撤销",
+    "unchanged": "未变",
+    "superseded": "旧版",
+    "quarantined": "隔离",
+    "erased": "已删",
+}
+"""What became of a row, and its heading."""
 
 
 @click.command(name="connect")
@@ -119,8 +127,8 @@ def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
 
 
 def _show(mappings: list[SourceMapping], totals: Counter[tuple[str, str, str]]) -> None:
-    table = Table(title="采集 connectors")
-    for heading in ("source 数源", "department 单位", *KINDS):
+    table = Table(title="采集 connectors: events")
+    for heading in ("数源", "单位", *KINDS.values()):
         table.add_column(heading)
     for mapping in mappings:
         by_kind = {
