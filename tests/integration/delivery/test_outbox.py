@@ -120,7 +120,7 @@ def test_an_older_revision_never_overwrites_a_newer(engine: Engine) -> None:
         put(engine, make_alert(revision=n, state="AMENDED" if n > 1 else "OPEN", title=f"第{n}版"))
     assert the_case(engine).title == "第5版"
     assert the_case(engine).revision == 5
-    assert states(engine)[5] == "pending"
+    assert states(engine) == {1: "superseded", 2: "superseded", 3: "pending", 4: "superseded", 5: "pending"}
 
 
 def test_nothing_leaves_before_its_place_is_released(engine: Engine) -> None:
@@ -164,7 +164,9 @@ def test_a_release_covers_its_places_rules_and_townships(
 def test_an_alert_without_a_place_counts_to_the_deployment(engine: Engine) -> None:
     """It leaves with the city, not with one county."""
     nowhere = make_alert("nowhere", region=None, township=None)
-    put(engine, nowhere, through=gate("331102"))
+    assert put(engine, nowhere, through=gate("331102")) == ["shadow"]
+    comes = make_alert("comes", region=None, township=None)
+    assert put(engine, comes, through=gate(CITY)) == ["pending"]
     county = Release(region="331102", rule="", township="", per_minute=0, released_at=0)
     city = Release(region=CITY, rule="", township="", per_minute=0, released_at=0)
     with session(engine) as db:
