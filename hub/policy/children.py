@@ -7,30 +7,30 @@ from typing import Final
 
 from hub.domain.facts import JusticeStatus
 from hub.domain.messages import Evidence, Missing
-from hub.policy.calendar import after, birthday
-from hub.policy.justice import in_force, justice_end
+from hub.policy.calendar import birthday
+from hub.policy.justice import in_force, turns
 from hub.policy.kin import Tie
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest
-from hub.policy.lives import claims_of, life_of
+from hub.policy.lives import life_of, said_dead
 from hub.policy.view import View, evidence, resident
 
 MISSING_COUNTS: Final = "orphan.declared_missing_counts"
 
 
-def is_grown(view: View) -> bool:
-    """Past the age at which the child rules stop to apply; an unknown birth date is not past it."""
+def grown_on(view: View) -> date | None:
+    """Day from which the child rules stop to apply; None while the birth date or the limit is unknown."""
     entry = resident(view.myself) if view.myself is not None else None
     years = view.policy.number("child.minor_age", view.on)
     if entry is None or entry[1].birth_date is None or years is None:
-        return False
-    return birthday(entry[1].birth_date, years) <= view.on
+        return None
+    return birthday(entry[1].birth_date, years)
 
 
 def has_sign(view: View, person: str) -> bool:
     """Whether a source says that this parent is dead or declared missing."""
     member = view.home.member(person)
-    return member is not None and bool(
-        claims_of(member, view.on)
+    return member is not None and (
+        said_dead(member)
         or any(isinstance(f.payload, JusticeStatus) and f.payload.kind == "declared_missing" for f in member.facts)
     )
 
@@ -67,7 +67,8 @@ def parent_dead(view: View, tie: Tie, article: str) -> Clause:
     life = life_of(view, tie.member, "parent")
     words = {YES: "已死亡", NO: "健在", UNKNOWN: "生存状态不明"}
     proof = (*tie.evidence, *life.evidence)
-    return Clause(id, life.dead, f"{tie.label}{words[life.dead]}", article, proof, life.missing)
+    text = f"{tie.label}{words[life.dead]}"
+    return Clause(id, life.dead, text, article, proof, life.missing, life.changes_on)
 
 
 def declared_missing(view: View, tie: Tie, article: str) -> Clause:
@@ -78,12 +79,9 @@ def declared_missing(view: View, tie: Tie, article: str) -> Clause:
     for fact, status in tie.member.of(JusticeStatus) if tie.member is not None else ():
         if status.kind != "declared_missing":
             continue
-        ends = justice_end(status)
-        if status.since > view.on:
-            changes.append(status.since)
-        elif in_force(status, view.on):
+        changes.append(turns(status, view.on))
+        if in_force(status, view.on):
             proof.append(evidence(fact, "justice.status", "kind", status.kind, tie.person))
-            changes.append(after(ends) if ends is not None else None)
     if proof:
         shown = (*tie.evidence, min(proof))
         return Clause(id, YES, f"{tie.label}被宣告失踪", article, shown, changes_on=earliest(changes))

@@ -12,7 +12,7 @@ import msgspec
 from hub.domain.homes import Member
 from hub.domain.messages import Involved, Missing, Truth
 from hub.policy.findings import Finding
-from hub.policy.kleene import UNKNOWN, YES, Clause, conditions
+from hub.policy.kleene import UNKNOWN, YES, Clause, conditions, missing_order
 from hub.policy.parameters import KEYS
 from hub.policy.view import TOPIC_LABELS, View
 
@@ -44,7 +44,7 @@ def conclude(
         articles=cited,
         conditions=conditions(tree),
         evidence=tuple(sorted({item for reason in reasons for item in reason.evidence}, key=_evidence_order)),
-        missing=tree.missing,
+        missing=tuple(sorted(set(tree.missing), key=missing_order)),
         people=tuple(sorted(Involved(person=member.person, role=role) for member, role in people)),
         evidence_hash=_hash(rule, view.home.id, tree.truth, reasons),
         amount_fen=amount_fen if holds else None,

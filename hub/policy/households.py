@@ -17,23 +17,27 @@ from hub.domain.facts import AidHousehold, JusticeStatus
 from hub.domain.homes import Member
 from hub.domain.messages import Evidence, Fact, Missing, Truth
 from hub.policy.calendar import after
-from hub.policy.justice import in_force, justice_end
+from hub.policy.justice import in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, earliest
-from hub.policy.lives import READS_DEATH, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, life_of
 from hub.policy.view import View, evidence, newest_first
 
 ART_7: Final = "最低生活保障审核确认办法 Art 7"
-READS_HOUSEHOLD: Final = READS_DEATH | {
-    "assistance.household.aid_household",
-    "assistance.household.relation_to_applicant",
-    "assistance.household.lives_together",
-    "assistance.household.since",
-    "assistance.household.until",
-    "assistance.household.counted",
-    "assistance.household.counted_reason",
-    "assistance.household.member_count",
-    "assistance.household.certified_on",
-}
+READS_HOUSEHOLD: Final = (
+    READS_DEATH
+    | READS_LIFE
+    | {
+        "assistance.household.aid_household",
+        "assistance.household.relation_to_applicant",
+        "assistance.household.lives_together",
+        "assistance.household.since",
+        "assistance.household.until",
+        "assistance.household.counted",
+        "assistance.household.counted_reason",
+        "assistance.household.member_count",
+        "assistance.household.certified_on",
+    }
+)
 _EXCLUDING: Final = ("prison", "compulsory_detox", "declared_missing")
 
 
@@ -99,25 +103,22 @@ def _count(view: View, member: Member, listed: tuple[Fact, AidHousehold] | None)
         shown = (evidence(listed[0], "assistance.household", "counted", listed[1].counted, person),)
     life = life_of(view, member, "member")
     if life.dead == YES:
-        return Counted(member, name, NO, (*shown, *life.evidence), reason="已死亡")
-    changes: list[date | None] = []
+        return Counted(member, name, NO, (*shown, *life.evidence), reason="已死亡", changes_on=life.changes_on)
+    changes: list[date | None] = [life.changes_on]
     released = False
-    held: list[tuple[str, date | None, Evidence]] = []
+    held: list[tuple[str, Evidence]] = []
     for fact, status in member.of(JusticeStatus):
         if status.kind not in _EXCLUDING:
             continue
-        if status.since > view.on:
-            changes.append(status.since)
-        elif in_force(status, view.on):
-            shown_status = evidence(fact, "justice.status", "kind", status.kind, person)
-            held.append((status.kind, justice_end(status), shown_status))
-        else:
+        changes.append(turns(status, view.on))
+        if in_force(status, view.on):
+            held.append((status.kind, evidence(fact, "justice.status", "kind", status.kind, person)))
+        elif status.since <= view.on:
             released = True
-    if held:
-        kind, _, since = min(held, key=lambda item: (item[0], item[2]))
-        change = earliest((*changes, *(after(ends) for _, ends, _ in held if ends is not None)))
-        return Counted(member, name, NO, (*shown, since), (), NOT_COUNTED[kind], change)
     change = earliest(changes)
+    if held:
+        kind, since = min(held)
+        return Counted(member, name, NO, (*shown, since), (), NOT_COUNTED[kind], change)
     if life.claims and life.dead == UNKNOWN:
         return Counted(member, name, UNKNOWN, (*shown, *life.evidence), life.missing, "生存状态不明", change)
     if listed is not None and not listed[1].counted:

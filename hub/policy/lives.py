@@ -12,6 +12,7 @@ from datetime import date
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hub.domain.facts import (
     Cremation,
@@ -24,7 +25,8 @@ from hub.domain.facts import (
 from hub.domain.homes import Member
 from hub.domain.messages import Evidence, Fact, Missing, Truth
 from hub.domain.times import local_date
-from hub.policy.kleene import NO, UNKNOWN, YES
+from hub.policy.justice import in_force, turns
+from hub.policy.kleene import NO, UNKNOWN, YES, Clause, earliest
 from hub.policy.view import View, evidence, resident
 
 READS_DEATH: Final = frozenset(
@@ -43,17 +45,17 @@ READS_DEATH: Final = frozenset(
         "justice.status.until",
         "justice.status.released_on",
         "registration.resident.status",
+        "insurance.pension.last_alive_check",
     }
 )
-"""What a death rests on."""
+"""What a death rests on, and the sign of life that is at hand for kin too."""
 READS_LIFE: Final = frozenset(
     {
         "medical.settlement.service_to",
         "medical.settlement.total_fen",
-        "insurance.pension.last_alive_check",
     }
 )
-"""What may contradict it; contributed for the person itself only, never to its kin's homes."""
+"""What else may contradict it: contributed where the person itself is decided, too much to send to its kin's homes."""
 
 
 class Claim(Struct, frozen=True):
@@ -84,11 +86,22 @@ class Life(Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
     missing: tuple[Missing, ...] = ()
     sign_of_life: tuple[Evidence, ...] = ()
+    changes_on: date | None = None
 
 
-def claims_of(member: Member, on: date) -> tuple[Claim, ...]:
-    """Every claim not taken back, in the order of the facts."""
+def said_dead(member: Member) -> bool:
+    """Whether any record, in force or not, speaks of the member's death: such rules apply whatever the day."""
+    return any(
+        isinstance(fact.payload, RegisteredDeath | MedicalDeath | Cremation)
+        or (isinstance(fact.payload, JusticeStatus) and fact.payload.kind == "declared_dead")
+        for fact in member.facts
+    )
+
+
+def _claims(member: Member, on: date) -> tuple[tuple[Claim, ...], date | None]:
+    """Every claim not taken back, in the order of the facts, and the first later day on which one begins or ends."""
     found: list[Claim] = []
+    changes: list[date | None] = []
     for fact in member.facts:
         death = fact.payload
         if isinstance(death, RegisteredDeath | MedicalDeath):
@@ -101,17 +114,17 @@ def claims_of(member: Member, on: date) -> tuple[Claim, ...]:
             else:
                 found.append(_claim(fact, member, False, death.cremated_on, "day", "cremated_on"))
         elif isinstance(death, JusticeStatus) and death.kind == "declared_dead":
-            taken_back = min((day for day in (death.until, death.released_on) if day is not None), default=None)
-            if taken_back is None or taken_back >= on:
+            changes.append(turns(death, on))
+            if in_force(death, on):
                 found.append(_claim(fact, member, True, death.since, "day", "since"))
-    return tuple(found)
+    return tuple(found), earliest(changes)
 
 
 def life_of(view: View, member: Member, role: str) -> Life:
     """The state of a member's life on the day of the view."""
-    claims = claims_of(member, view.on)
+    claims, changes_on = _claims(member, view.on)
     if not claims:
-        return _without_claim(member, role)
+        return replace(_without_claim(member, role), changes_on=changes_on)
     reliable = view.policy.words("death.reliable_sources", view.on) or ()
     dated = [claim for claim in claims if claim.first is not None]
     chosen = [claim for claim in dated if claim.topic in reliable or claim.declared] or dated
@@ -129,6 +142,7 @@ def life_of(view: View, member: Member, role: str) -> Life:
         evidence=tuple(item for claim in claims for item in claim.evidence),
         missing=(Missing(field=f"{claims[0].topic}.death_date", person=member.person, role=role),) if signs else (),
         sign_of_life=signs,
+        changes_on=changes_on,
     )
 
 
@@ -165,3 +179,12 @@ def _signs_of_life(member: Member, died: date | None) -> tuple[Evidence, ...]:
         elif isinstance(sign, Pension) and sign.last_alive_check is not None and sign.last_alive_check > died:
             signs.append(evidence(fact, fact.topic, "last_alive_check", sign.last_alive_check, member.person))
     return tuple(signs)
+
+
+def alive(view: View, person: Member) -> Clause:
+    """That the person itself lives."""
+    life = life_of(view, person, "self")
+    words = {NO: "未见死亡登记", YES: "已有死亡登记", UNKNOWN: "生存状态不明"}
+    truth = {NO: YES, YES: NO, UNKNOWN: UNKNOWN}[life.dead]
+    shown = (*life.evidence, *life.sign_of_life)
+    return Clause("life.alive", truth, words[life.dead], None, shown, life.missing, life.changes_on)

@@ -75,7 +75,8 @@ class View:
             if enough and (best is None or _prefer(fact, stated) < _prefer(*best)):
                 best = fact, stated
         if best is None:
-            return Absence(False, missing=(Missing(field=f"source.coverage.{topic}"),))
+            person = member.person if member is not None else None
+            return Absence(False, missing=(Missing(field=f"source.coverage.{topic}", person=person),))
         fact, stated = best
         holds_to = stated.complete_to if until is None else None
         return Absence(

@@ -19,7 +19,7 @@ from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import HOUSEHOLD_BENEFITS, LIVE, READS_BENEFIT, in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest
-from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of, said_dead
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence
 
@@ -33,19 +33,14 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
     """Applies to whoever a source says is dead."""
     view = View(home, policy, on)
     person = view.myself
-    if person is None:
+    if person is None or not said_dead(person):
         return None
     life = life_of(view, person, "self")
-    if not life.claims:
-        return None
-    tree = all_of(
-        ID,
-        "死亡后仍在发放",
-        _died(life),
-        any_of(
-            "death.continues", "死亡后仍有待遇", _paid(view, person, life), _live(view, person, life), article=ART_26
-        ),
-    )
+    parts = [_died(life)]
+    if life.claims:
+        paid, live = _paid(view, person, life), _live(view, person, life)
+        parts.append(any_of("death.continues", "死亡后仍有待遇", paid, live, article=ART_26))
+    tree = all_of(ID, "死亡后仍在发放", *parts)
     days = policy.number("death.hold_days", on)
     return conclude(
         ID,
@@ -60,13 +55,16 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
 
 
 def _died(life: Life) -> Clause:
+    if not life.claims:
+        return Clause("death.claimed", NO, "死亡记录已撤销或尚未生效", changes_on=life.changes_on)
     if life.sign_of_life:
         text = "有死亡记录，但此后仍有就医或生存认证记录"
     elif life.confirmed:
         text = "死亡已由两个以上数源或法院宣告印证"
     else:
         text = "仅一个数源有死亡记录"
-    return Clause("death.claimed", YES, text, evidence=(*life.evidence, *life.sign_of_life))
+    shown = (*life.evidence, *life.sign_of_life)
+    return Clause("death.claimed", YES, text, evidence=shown, changes_on=life.changes_on)
 
 
 def _after(life: Life, period: str) -> bool | None:

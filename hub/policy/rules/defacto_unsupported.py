@@ -19,12 +19,12 @@ from hub.domain.homes import Home, Member
 from hub.domain.messages import Evidence, Fact, Missing
 from hub.policy.ages import READS_AGE, under
 from hub.policy.calendar import add_months, after
-from hub.policy.children import declared_missing, has_sign, is_grown, parent_dead, parent_gone
+from hub.policy.children import declared_missing, grown_on, has_sign, parent_dead, parent_gone
 from hub.policy.conclude import conclude
 from hub.policy.disability import READS_DISABILITY, listed
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, not_held
-from hub.policy.justice import in_force, justice_end
+from hub.policy.justice import in_force, turns
 from hub.policy.kin import READS_KINSHIP, Tie, legal_parents
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest, negate
 from hub.policy.lives import READS_DEATH
@@ -45,7 +45,8 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
     """Applies to minors of whom a parent shows any of the article's grounds."""
     view = View(home, policy, on)
     person = view.myself
-    if person is None or is_grown(view):
+    grown = grown_on(view)
+    if person is None or (grown is not None and grown <= on):
         return None
     if not any(_shows_ground(view, member) for member in home.with_role("parent")):
         return None
@@ -62,7 +63,7 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
         all_known,
         article=ART_62,
     )
-    tree = replace(tree, changes_on=earliest((tree.changes_on, parents.changes_on)))
+    tree = replace(tree, changes_on=earliest((tree.changes_on, parents.changes_on, grown)))
     amount = policy.number("defacto_monthly_fen", on)
     people = ((person, "self"),)
     return conclude(ID, view, tree, TITLE, articles=(ART_62,), people=people, amount_fen=amount)
@@ -120,7 +121,6 @@ def _restricted(view: View, tie: Tie, member: Member) -> Clause:
 def _ground(view: View, tie: Tie, fact: Fact, status: JusticeStatus, months: int) -> Clause:
     """One judicial status: long enough, or not yet."""
     name = JUSTICE[status.kind]
-    ends = justice_end(status)
     shown: tuple[Evidence, ...] = (
         *tie.evidence,
         evidence(fact, "justice.status", "kind", status.kind, tie.person),
@@ -129,9 +129,8 @@ def _ground(view: View, tie: Tie, fact: Fact, status: JusticeStatus, months: int
     id = f"defacto.{status.kind}"
     article = ART_125 if status.kind in _AT_ONCE else ART_62
     if not in_force(status, view.on):
-        begins = status.since if status.since > view.on else None
-        return Clause(id, NO, f"{tie.label}{name}已结束或尚未开始", article, shown, changes_on=begins)
-    ended = after(ends) if ends is not None else None
+        return Clause(id, NO, f"{tie.label}{name}已结束或尚未开始", article, shown, changes_on=turns(status, view.on))
+    ended = turns(status, view.on)
     if status.kind in _AT_ONCE:
         return Clause(id, YES, f"{tie.label}{name}", article, shown, changes_on=ended)
     reached = add_months(status.since, months)

@@ -21,7 +21,7 @@ from hub.policy.findings import Finding
 from hub.policy.holdings import none_holds
 from hub.policy.households import Roster
 from hub.policy.incomes import Reports, dibao_counting, income_of
-from hub.policy.justice import in_force, justice_end
+from hub.policy.justice import in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest, truth_of
 from hub.policy.lives import Life, life_of
 from hub.policy.view import View, evidence, resident
@@ -96,13 +96,8 @@ def _in_prison(view: View, member: Member, born: date) -> list[Clause]:
     for fact, status in member.of(JusticeStatus):
         if status.kind != "prison":
             continue
-        ends = justice_end(status)
         inside = in_force(status, view.on) and _working(view, born, view.on)
-        changes = [day for day in _working_age(view, born) if day > view.on]
-        if status.since > view.on:
-            changes.append(status.since)
-        elif ends is not None and ends >= view.on:
-            changes.append(after(ends))
+        changes = [turns(status, view.on), *(day for day in _working_age(view, born) if day > view.on)]
         shown = evidence(fact, "justice.status", "kind", status.kind, member.person)
         text = "劳动年龄成员在监狱服刑"
         change = earliest(changes)

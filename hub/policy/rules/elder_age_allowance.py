@@ -15,7 +15,7 @@ from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, held, not_held
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, truth_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, alive
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence, resident
 
@@ -44,7 +44,7 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
         "高龄津贴",
         age,
         _registered(view, person),
-        _alive(view, person),
+        alive(view, person),
         any_of(
             "elder_age.entitled",
             "属于发放范围",
@@ -67,13 +67,6 @@ def _registered(view: View, person: Member) -> Clause:
         text="户籍在本地" if here else "户籍已迁出或注销",
         evidence=(evidence(fact, "registration.resident", "status", held_entry.status, person.person),),
     )
-
-
-def _alive(view: View, person: Member) -> Clause:
-    life = life_of(view, person, "self")
-    words = {NO: "未见死亡登记", YES: "已有死亡登记", UNKNOWN: "生存状态不明"}
-    truth = {NO: YES, YES: NO, UNKNOWN: UNKNOWN}[life.dead]
-    return Clause("elder_age.alive", truth, words[life.dead], evidence=life.evidence, missing=life.missing)
 
 
 def _scope(view: View, person: Member) -> Clause:

@@ -17,7 +17,7 @@ from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import HOUSEHOLD_BENEFITS, READS_BENEFIT, in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, earliest, some_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of, said_dead
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence, newest_first, resident
 
@@ -31,11 +31,9 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
     """Applies to whoever a source says is dead."""
     view = View(home, policy, on)
     person = view.myself
-    if person is None:
+    if person is None or not said_dead(person):
         return None
     life = life_of(view, person, "self")
-    if not life.claims:
-        return None
     tree = all_of(
         ID,
         "身后事",
@@ -56,8 +54,11 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
 
 
 def _died(life: Life) -> Clause:
+    if not life.claims:
+        return Clause("funeral.died", NO, "死亡记录已撤销或尚未生效", changes_on=life.changes_on)
     text = "有死亡记录，但此后仍有就医或生存认证记录" if life.sign_of_life else "已有死亡记录"
-    return Clause("funeral.died", life.dead, text, evidence=(*life.evidence, *life.sign_of_life), missing=life.missing)
+    shown = (*life.evidence, *life.sign_of_life)
+    return Clause("funeral.died", life.dead, text, None, shown, life.missing, life.changes_on)
 
 
 def _hukou(view: View, person: Member) -> Clause:

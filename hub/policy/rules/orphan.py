@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from hub.domain.homes import Home
 from hub.policy.ages import READS_AGE, under
 from hub.policy.amounts import up_to_yuan
-from hub.policy.children import has_sign, is_grown, parent_gone
+from hub.policy.children import grown_on, has_sign, parent_gone
 from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, not_held
@@ -34,11 +34,10 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
     """Applies to minors of whom a parent is said to be dead or declared missing."""
     view = View(home, policy, on)
     person = view.myself
-    if (
-        person is None
-        or is_grown(view)
-        or not any(has_sign(view, member.person) for member in home.with_role("parent"))
-    ):
+    grown = grown_on(view)
+    if person is None or (grown is not None and grown <= on):
+        return None
+    if not any(has_sign(view, member.person) for member in home.with_role("parent")):
         return None
     parents, all_known = legal_parents(view)
     gone = [parent_gone(view, tie, ART_1) for tie in parents.ties]
@@ -51,7 +50,7 @@ def decide(home: Home, policy: Policy, on: date) -> Finding | None:
         all_known,
         article=ART_1,
     )
-    tree = replace(tree, changes_on=earliest((tree.changes_on, parents.changes_on)))
+    tree = replace(tree, changes_on=earliest((tree.changes_on, parents.changes_on, grown)))
     people = ((person, "self"),)
     return conclude(ID, view, tree, TITLE, articles=(ART_1,), people=people, amount_fen=_amount(view))
 

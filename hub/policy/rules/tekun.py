@@ -19,16 +19,15 @@ from hub.domain.homes import Home, Member
 from hub.domain.messages import Evidence, Missing
 from hub.policy.ages import READS_AGE, reached, under
 from hub.policy.amounts import yuan
-from hub.policy.calendar import after
 from hub.policy.conclude import conclude
 from hub.policy.disability import READS_DISABILITY, listed
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, held, not_held
 from hub.policy.incomes import READS_PENSION, READS_REPORTS, income_of, reports_of, tekun_counting
-from hub.policy.justice import in_force, justice_end
+from hub.policy.justice import in_force, turns
 from hub.policy.kin import READS_KINSHIP, Tie, inventory, kin_of
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest, truth_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, alive, life_of
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence
 
@@ -42,16 +41,17 @@ INCOME_KEYS: Final = ("dibao_monthly_fen", "income.window_months", "tekun.income
 
 
 def decide(home: Home, policy: Policy, on: date) -> Finding | None:
-    """Applies to living persons whom somebody has looked at."""
+    """Applies to persons whom somebody has looked at."""
     view = View(home, policy, on)
     person = view.myself
-    if person is None or not _looked_at(person) or life_of(view, person, "self").dead == YES:
+    if person is None or not _looked_at(person):
         return None
     elder = reached(view, person, "tekun.elder_age", "tekun.elder", "self", ART_5)
     minor = under(view, person, "tekun.minor_age", "tekun.minor", "self", ART_5)
     tree = all_of(
         ID,
         "特困人员",
+        alive(view, person),
         any_of(
             "tekun.no_labour",
             "无劳动能力",
@@ -167,7 +167,8 @@ def _dead(view: View, tie: Tie, member: Member) -> Clause:
     life = life_of(view, member, tie.role)
     words = {YES: "已死亡", NO: "健在", UNKNOWN: "生存状态不明"}
     proof = (*tie.evidence, *life.evidence)
-    return Clause("tekun.supporter_dead", life.dead, f"{tie.label}{words[life.dead]}", ART_8, proof, life.missing)
+    text = f"{tie.label}{words[life.dead]}"
+    return Clause("tekun.supporter_dead", life.dead, text, ART_8, proof, life.missing, life.changes_on)
 
 
 def _low_income(view: View, member: Member, role: str) -> Clause:
@@ -206,12 +207,9 @@ def _away(view: View, tie: Tie, member: Member) -> Clause:
     for fact, status in member.of(JusticeStatus):
         if status.kind not in ("prison", "declared_missing"):
             continue
-        ends = justice_end(status)
+        changes.append(turns(status, view.on))
         if in_force(status, view.on):
             proof.append(evidence(fact, "justice.status", "kind", status.kind, tie.person))
-            changes.append(after(ends) if ends is not None else None)
-        elif status.since > view.on:
-            changes.append(status.since)
     if proof:
         text = f"{tie.label}在监狱服刑或被宣告失踪"
         return Clause(id, YES, text, ART_8, (min(proof),), changes_on=earliest(changes))
