@@ -38,6 +38,8 @@ UNFINISHED: Final = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".
 
 _CHUNK: Final = 1 << 20
 
+csv.field_size_limit(LARGE_BYTES)  # a cell too large for an event is to be named so, not as a broken row
+
 
 class FileFault(Exception):
     """A file cannot be read as a whole; never leaves the room."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -13,11 +14,12 @@ from msgspec import Struct
 
 from connectors.convert import REMEDIES, Converted, Converter, Draft, Key
 from connectors.decide import Held, Step, annul, upsert
+from connectors.files import KEPT_BYTES
 from connectors.loading import mapping_hash
 from connectors.mapping import SourceMapping, Stream
 from connectors.original import pack_file, pack_row
 from connectors.records import Records
-from connectors.source import Batch, Position, Row
+from connectors.source import Batch, Position, Row, Unreadable
 from connectors.values import Misfit
 from hub.domain.messages import Event, Header, Quarantined
 from hub.errors import DataFault, SchemaError
@@ -196,7 +198,11 @@ class Ingest:
         for row, fault, original in bad:
             locator = row.locator or f"{stream.table or stream.id}/{fault.record}"
             # Keyed, since the original holds personal data and its hash will travel.
-            name = tokens.scoped_token(source, "quarantine", f"{locator}\x1f{original.hex()}")
+            content = hashlib.sha256(original).hexdigest()
+            name = tokens.scoped_token(source, "quarantine", f"{locator}\x1f{content}")
+            if len(original) > KEPT_BYTES:
+                cut = Unreadable(fault.reason, f"{len(original)} bytes, too large to keep", fault.field)
+                original = pack_row(stream.id, Row({}, locator, unreadable=cut))
             made[name] = (locator, fault, original)
         before = self.records.find(QUARANTINED, made)
         for name, (locator, fault, original) in made.items():

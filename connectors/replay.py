@@ -142,7 +142,7 @@ def _fault(mapping: SourceMapping, stream: Stream, parts: Parts, body: OriginalR
             body.row.unreadable.field,
             body.row.unreadable.reason,
             body.row.unreadable.value_class,
-            "have the file written again: a broken row cannot be read by any mapping",
+            "have the source send the record again: no mapping can make a row of what was kept",
         )
     try:
         if converter.passes(body.row):
