@@ -9,6 +9,7 @@ errored or had no data has no share and is counted apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Final
 
 from msgspec import Struct
@@ -46,8 +47,8 @@ class _Tally:
         self.outcomes: set[str] = set()
 
     @property
-    def share(self) -> float:
-        return self.failed / self.checked
+    def share(self) -> Fraction:
+        return Fraction(self.failed, self.checked)
 
     @property
     def weight(self) -> int:
@@ -87,8 +88,9 @@ def score(results: Iterable[QualityResult], *, accepted: int, quarantined: int) 
 
 
 def _weighted(tallies: Iterable[_Tally]) -> float | None:
-    total = lost = 0.0
+    """Exact until the end, so that the order of results cannot turn the last digit."""
+    total, lost = 0, Fraction()
     for tally in tallies:
         total += tally.weight
         lost += tally.weight * tally.share
-    return None if not total else round(100 * (1 - lost / total), 2)
+    return None if not total else float(round(100 * (1 - lost / total), 2))

@@ -51,6 +51,7 @@ _CHECKED = Counter("hub_quality_records", "Records checked by the expectation su
 _RESULTS = Counter("hub_quality_results", "Results of expectations", ("source", "outcome"))
 _RUN = Histogram("hub_quality_run_seconds", "Seconds one suite took on one micro-batch", ("topic",))
 _LAG = Gauge("hub_quality_lag_records", "Records not yet checked or projected", ("reader",))
+_LAG_SECONDS = Gauge("hub_quality_lag_seconds", "Age of the oldest record of the last batch, 0 when idle", ("reader",))
 
 
 class Quality:
@@ -90,6 +91,8 @@ class Quality:
                     projected.settle()
                     _LAG.labels("suites").set(sum(records.lag().values()))
                     _LAG.labels("projector").set(sum(projected.lag().values()))
+                    _LAG_SECONDS.labels("suites").set(0)
+                    _LAG_SECONDS.labels("projector").set(0)
         finally:
             records.close()
             projected.close()
@@ -100,6 +103,7 @@ class Quality:
         if not messages:
             self._publish(out)
             return 0
+        _LAG_SECONDS.labels("suites").set(_age_s(messages))
         grouped: dict[tuple[str, str], list[tuple[KafkaMessage, Event]]] = defaultdict(list)
         for message in messages:
             event = self._decode(message)
@@ -157,6 +161,7 @@ class Quality:
         messages = consumer.poll(BATCH_RECORDS, 0.05)
         if not messages:
             return 0
+        _LAG_SECONDS.labels("projector").set(_age_s(messages))
         decoded: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
             value = message.value()
@@ -179,6 +184,12 @@ def _fill(consumer: StoreConsumer) -> list[KafkaMessage]:
             break
         messages += more
     return messages
+
+
+def _age_s(messages: Sequence[KafkaMessage]) -> float:
+    """Seconds since the oldest of some messages was written, by the broker's clock and ours."""
+    oldest_ms: int = min(message.timestamp()[1] for message in messages)
+    return max(0.0, time.time() - oldest_ms / 1000)
 
 
 def run_id(source: str, topic: str, messages: Sequence[KafkaMessage]) -> str:

@@ -45,12 +45,9 @@ def codec(registry_url: str) -> Iterator[Codec]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, brokers: str, registry_url: str
-) -> Iterator[Settings]:
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of an empty store on each database."""
-    folder = tmp_path_factory.mktemp("store")
-    made = Settings(data_dir=folder, brokers=brokers, registry_url=registry_url, partitions=2)
+    made = Settings(data_dir=tmp_path_factory.mktemp("store"))
     if request.param == "sqlite":
         migrate(made.store)
         yield made
@@ -69,11 +66,17 @@ def place(
 
 
 @pytest.fixture
-def engine(place: Settings) -> Iterator[Engine]:
+def engine(store: Settings) -> Iterator[Engine]:
     """The store."""
-    found = open_store(place.store)
+    found = open_store(store.store)
     yield found
     found.dispose()
+
+
+@pytest.fixture
+def place(store: Settings, brokers: str, registry_url: str) -> Settings:
+    """Settings of an empty store, with broker and registry."""
+    return store.model_copy(update={"brokers": brokers, "registry_url": registry_url, "partitions": 2})
 
 
 @pytest.fixture(scope="module")
