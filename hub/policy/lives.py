@@ -90,9 +90,10 @@ class Life(Struct, frozen=True):
 
 
 def said_dead(member: Member) -> bool:
-    """Whether any record, in force or not, speaks of the member's death: such rules apply whatever the day."""
+    """Whether a record that was not taken back speaks of the member's death: such rules apply whatever the day."""
     return any(
-        isinstance(fact.payload, RegisteredDeath | MedicalDeath | Cremation)
+        (isinstance(fact.payload, RegisteredDeath | MedicalDeath) and not fact.payload.revoked)
+        or isinstance(fact.payload, Cremation)
         or (isinstance(fact.payload, JusticeStatus) and fact.payload.kind == "declared_dead")
         for fact in member.facts
     )

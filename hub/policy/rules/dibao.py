@@ -195,7 +195,7 @@ def _household_amount(view: View, reports: Reports) -> tuple[Amount, Amount]:
     if not complete:
         missing = (Missing(field="assistance.investigation.deductions"),)
         high = None if cap is None else max(deducted.low, Fraction(cap))
-        deducted = Amount(deducted.low, high, deducted.evidence, missing)
+        deducted = Amount(deducted.low, high, deducted.evidence, missing if high != deducted.low else ())
     elif cap is not None and deducted.low > cap:
         deducted = known(cap, deducted.evidence)
     return received, deducted

@@ -86,7 +86,7 @@ def assert_no_surprise(home: Home) -> None:
 
 
 @given(homes())
-@settings(drawn, max_examples=25)
+@settings(drawn, max_examples=15)
 def test_no_answer_changes_on_a_day_nobody_announced(home: Home) -> None:
     """The timer of a home is enough: between two reviews nothing changes by itself."""
     assert_no_surprise(home)
