@@ -44,7 +44,7 @@ def list_held() -> None:
         ).all()
     table = Table(title=f"暂缓 held back: {sum(row.count for row in rows)}")
     for heading in ("state 状态", "rule 事项", "line 业务线", "alert 提示", "why 原因", "count 件", "oldest 最早"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for row in rows:
         why = row.last_error or ("daily budget 超过当日限额" if row.state == "held" else "—")
         oldest = f"{local_moment(row.oldest_at):%Y-%m-%d %H:%M}"

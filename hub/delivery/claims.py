@@ -79,7 +79,10 @@ class Claims:
             self._settle(db, row, "refused", answer)
 
     def failed(self, row: Outbox, answer: str, retry_after_s: float | None, now_ms: int) -> bool:
-        """Not now: the row by its schedule, the whole line by its pause. False when the schedule is used up."""
+        """Not now: the row waits by the schedule, the whole line by its pause, or for as long as it asked.
+
+        False when the schedule is used up.
+        """
         failed = row.attempts + 1
         delay = delay_s(failed, self._schedule_s)
         with session(self._engine) as db:
@@ -87,8 +90,7 @@ class Claims:
             if delay is None:
                 self._settle(db, row, "refused", answer)
                 return False
-            wait_s = max(delay, retry_after_s or 0.0)
-            self._settle(db, row, "pending", answer, next_attempt_at=now_ms + int(wait_s * 1000))
+            self._settle(db, row, "pending", answer, next_attempt_at=now_ms + int(delay * 1000))
         return True
 
     def gone(self, row: Outbox, answer: str, now_ms: int) -> None:

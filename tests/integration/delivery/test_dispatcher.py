@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, delete, func, select, text
 from sqlalchemy.engine import make_url
 
 from hub.delivery.lines import DEFAULT
+from hub.delivery.secrets import secrets_path
 from hub.domain.messages import Alert, Disposition, Receipt
 from hub.settings import Settings
 from hub.stack import LocalStack, ManagedProcess, free_port
@@ -441,6 +442,18 @@ def test_an_unreadable_alert_is_kept_sealed_and_the_next_one_goes(bench: Bench) 
         vault.close()
     assert (row.stage, row.reason, row.state) == ("dispatcher", "bad_magic", "waiting")
     assert poison not in row.original
+
+
+def test_a_dispatcher_that_cannot_sign_ends_and_says_why(bench: Bench) -> None:
+    """Reading on without sending would look healthy; what it took in waits for the next one."""
+    bench.hub("release", "--all")
+    process = bench.start("dispatch")
+    secrets_path(bench.settings).unlink()
+    bench.publish(bench.alert(0))
+    assert until(lambda: not process.running)
+    assert process.exit_code == 1
+    assert "hub dispatch --init" in process.log_tail()
+    assert [(row.alert_id, row.state) for row in bench.outbox()] == [(alert_id(f"{bench.prefix}-0"), "pending")]
 
 
 def test_it_ends_in_order_when_asked(bench: Bench) -> None:
