@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Producer as KafkaProducer
 
 from hub.domain.messages import Event, Quarantined
@@ -127,7 +128,7 @@ def test_topics_that_differ_end_the_worker(bench: Bench) -> None:
     """Other partition counts would make joins miss; a missing topic would be read as empty."""
     worker = bench.worker("any", "differ", ready=False, HUB_PARTITIONS="3")
     assert wait_exit(worker) == 1, worker.log_tail()
-    assert "has 4 partitions, not 3" in worker.log_tail()
+    assert "has 5 partitions, not 3" in worker.log_tail()
     worker = bench.worker("never-made", "differ", ready=False)
     assert wait_exit(worker) == 1, worker.log_tail()
     assert "ledger-never-made-state.v1 does not exist" in worker.log_tail()
@@ -143,7 +144,7 @@ def test_topics_are_made_once_and_compared(bench: Bench) -> None:
 
 
 def test_a_producer_with_another_partitioner_ends_the_worker(bench_of_its_own: Bench) -> None:
-    """librdkafka's own default is CRC32: three of four keys lie elsewhere, and every join would miss without a word."""
+    """librdkafka's own default is CRC32: four of five keys lie elsewhere, and every join would miss without a word."""
     bench = bench_of_its_own
     bench.ledger("crc")
     sender = KafkaProducer({"bootstrap.servers": bench.settings.brokers})
@@ -154,6 +155,22 @@ def test_a_producer_with_another_partitioner_ends_the_worker(bench_of_its_own: B
     worker = bench.worker("crc", "crc", ready=False)
     assert wait_exit(worker) == 1, worker.log_tail()
     assert "murmur2" in worker.log_tail()
+
+
+def test_positions_come_from_state_and_not_from_the_group(bench: Bench) -> None:
+    """A ledger that begins anew reads from the start, though its group was told that all had been read."""
+    bench.ledger("told")
+    bench.send(60)
+    worker = bench.worker("told", "told")
+    ledger.wait_folded(bench.settings, "told")
+    reader = Consumer({"bootstrap.servers": bench.settings.brokers, "group.id": "told"})
+    places = [TopicPartition(*place) for place in ledger.ends(bench.settings)]
+    until(lambda: all(place.offset > 0 for place in reader.committed(places, timeout=10)), worker)
+    reader.close()
+    worker.terminate()
+    bench.ledger("anew")
+    bench.worker("anew", "told")
+    assert bench.faults("anew") == []
 
 
 def test_a_day_that_comes_wakes_a_state_once(bench: Bench) -> None:
