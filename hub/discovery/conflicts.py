@@ -255,9 +255,7 @@ def _two_live_households(known: Known) -> Found | None:
 
 def _replaced_identity(known: Known) -> Found | None:
     replacements = [
-        fact
-        for fact, identity in known.of(Identity, "registration.identity")
-        if identity.old_person == known.person and identity.new_person != known.person
+        fact for fact, identity in known.of(Identity, "registration.identity") if identity.old_person == known.person
     ]
     if not replacements:
         return None

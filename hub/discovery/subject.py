@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from typing import Final
 
 from hub.discovery import episodes
@@ -102,19 +103,13 @@ class SubjectStep:
         result: StepResult[HomeState],
     ) -> HomeState:
         today = local_date(now)
-        members = _members(touched.contributions)
-        findings = self._law.decide(Home(home, members, statements), today) if members else ()
+        findings = self._law.decide(Home(home, _members(touched.contributions), statements), today)
         region, township = (findings[0].region, findings[0].township) if findings else (None, None)
         policy_hash = self._law.policy_hash(region)
-        cause: Cause = touched.cause or "facts"
-        if restated and cause in ("time", "disposition"):
-            cause = "facts"
+        cause: Cause = "facts" if restated or touched.cause is None else touched.cause
         if touched.stale:
             cause = "policy"
-
-        def caused_at() -> int | None:
-            return _newest_change(before, touched.contributions) if cause == "facts" else None
-
+        caused_at = partial(_newest_change, before, touched.contributions)
         occasion = Occasion(home, today, now, cause, caused_at, policy_hash, self._law.working_day)
         by_rule = {finding.rule: finding for finding in findings}
         rules: dict[str, RuleState] = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from hub.discovery.state import HomeState
 from hub.discovery.subject import SubjectStep, standing
 from hub.discovery.topology import LocalTopology
-from hub.domain.messages import Contribution, Event, Review
+from hub.domain.messages import Alert, Contribution, Event, Fact, Review
 from hub.domain.times import at_noon_ms
 from tests.topology.records import (
     NOON,
@@ -215,6 +216,20 @@ def test_a_statement_reaches_homes_that_come_later(topology: LocalTopology) -> N
     }
 
 
+def test_a_statement_writes_only_homes_it_changes() -> None:
+    topology = LocalTopology(law(), clock=NOON)
+    topology.send([event(A, resident()), event(B, benefit())])
+    told = Contribution("coverage:all", "coverage:all", (), "LIVE", 0, 1, (_fact(covered("assistance.benefit")),))
+    result = SubjectStep(law()).step(topology.homes(), [told], NOON)
+    assert set(result.changes) == {"coverage:all", f"person:{A}"}
+
+
+def _fact(statement: Event) -> Fact:
+    h = statement.header
+    times = (h.event_time, h.record_time, h.received_at)
+    return Fact(statement.topic, h.source, h.record_id, h.version, h.region, *times, None, None, statement.payload)
+
+
 def test_a_disposition_closes_and_other_evidence_opens_again(topology: LocalTopology) -> None:
     topology.send(household(A))
     (alert,) = topology.alerts()
@@ -298,6 +313,20 @@ def test_a_review_fires_once_and_never_early() -> None:
     assert len(fired.outputs) == 2
     states.update(fired.changes)
     assert step(states, [Review(home, due)], at_noon_ms(due)).outputs == []
+
+
+@pytest.mark.parametrize("with_statement", [True, False])
+def test_what_comes_beside_a_review_is_the_cause(with_statement: bool) -> None:
+    topology = LocalTopology(law(), clock=NOON)
+    topology.send([event(A, resident(birth_date=date(1946, 3, 20)))])
+    home, due = f"person:{A}", date(2026, 3, 20)
+    beside = Contribution("coverage:all", "coverage:all", (), "LIVE", 0, 1, (_fact(covered("assistance.benefit")),))
+    if not with_statement:
+        (told,) = topology.contributed
+        beside = replace(told, sequence=told.sequence + 1)
+    result = SubjectStep(law()).step(topology.homes(), [beside, Review(home, due)], at_noon_ms(due))
+    alerts = [output.value for output in result.outputs if isinstance(output.value, Alert)]
+    assert {(alert.rule, alert.cause) for alert in alerts} >= {("eighty", "facts")}
 
 
 def test_standing_numbers_follow_from_the_states(topology: LocalTopology) -> None:

@@ -26,6 +26,7 @@ from tests.topology.records import (
     registered_death,
     resident,
     settlement,
+    token,
 )
 from tests.topology.small_law import law
 
@@ -105,6 +106,12 @@ def test_a_sign_counts_after_the_last_possible_day(death: object, last_day: date
     assert "dead_and_alive" in conflicts(record, event(A, settlement(last_day + timedelta(days=1), 100)))
 
 
+def test_the_earliest_death_is_what_a_sign_contradicts() -> None:
+    later = event(A, medical_death(DIED + timedelta(days=9)))
+    conflict = conflicts(DEAD, later, event(A, settlement(AFTER, 100)))["dead_and_alive"]
+    assert classes(conflict) == [("registration.death", "dead"), ("medical.settlement", "treated")]
+
+
 def test_a_death_without_a_day_and_a_revoked_death_contradict_nothing() -> None:
     sign = event(A, settlement(AFTER, 100))
     assert conflicts(event(A, registered_death(None)), sign) == {}
@@ -182,8 +189,12 @@ def test_a_withdrawn_statement_withdraws_what_rested_on_it(statement_first: bool
 
 
 def test_nothing_found_for_the_person_is_a_statement_too() -> None:
-    answer = Coverage(topic="registration.resident", scope="person", delivery="full", found=False)
-    assert "unknown_in_registration" in conflicts(event(A, benefit()), event(A, answer))
+    answers = {
+        found: event(A, Coverage(topic="registration.resident", scope="person", delivery="full", found=found))
+        for found in (True, False, None)
+    }
+    assert "unknown_in_registration" in conflicts(event(A, benefit()), answers[False])
+    assert conflicts(event(A, benefit()), answers[True]) == conflicts(event(A, benefit()), answers[None]) == {}
 
 
 def test_two_live_aid_households() -> None:
@@ -198,6 +209,8 @@ def test_a_replaced_identity_with_a_later_record() -> None:
     assert conflicts(replaced, event(A, benefit(), recorded=DIED)) == {}
     found = conflicts(replaced, event(A, benefit(), recorded=AFTER))["replaced_identity"]
     assert classes(found) == [("registration.identity", "replaced"), ("assistance.benefit", "newer_record")]
+    elsewhere = event(A, Identity(old_person=B, new_person=token("c"), reason="corrected"), recorded=DIED)
+    assert conflicts(elsewhere, event(A, benefit(), recorded=AFTER)) == {}
     new = event(B, Identity(old_person=A, new_person=B, reason="corrected"), recorded=DIED)
     assert conflicts(new, event(B, benefit(), recorded=AFTER)) == {}
 
@@ -228,3 +241,12 @@ def test_a_wider_code_covers_what_lies_below(wide: str | None, narrow: str | Non
     statement = Coverage(topic="registration.resident", scope="region", delivery="full")
     fact = Fact("source.coverage", "s", "1", 1, wide, 0, 0, 0, None, None, statement)
     assert covers(fact, narrow, TODAY) is covered_there
+
+
+@pytest.mark.parametrize(("day", "inside"), [(BEFORE, False), (DIED, True), (AFTER, True), (TODAY, False)])
+def test_a_statement_covers_its_own_days(day: date, inside: bool) -> None:
+    statement = Coverage(
+        topic="registration.resident", scope="region", delivery="full", complete_from=DIED, complete_to=AFTER
+    )
+    fact = Fact("source.coverage", "s", "1", 1, "331102", 0, 0, 0, None, None, statement)
+    assert covers(fact, "331102", day) is inside

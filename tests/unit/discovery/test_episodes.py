@@ -135,6 +135,15 @@ def test_a_due_date_counts_from_the_day_the_alert_opened() -> None:
     assert amended is not None and (amended.opened_on, amended.due_on) == (DAY, DAY + timedelta(days=5))
 
 
+def test_the_next_episode_opens_on_its_own_day() -> None:
+    case = Case()
+    case.decide(finding(due_working_days=5))
+    case.decide(finding("no"))
+    case.day += timedelta(days=30)
+    again = case.decide(finding(due_working_days=5)).alert
+    assert again is not None and (again.opened_on, again.due_on) == (case.day, case.day + timedelta(days=5))
+
+
 def test_unknown_never_opens() -> None:
     case = Case()
     assert case.told(finding("unknown")) is None
