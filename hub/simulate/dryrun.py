@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from connectors.convert import Converter, Draft
 from connectors.decide import Held, Step, annul, upsert
 from connectors.files import FileSource
@@ -19,6 +21,7 @@ from connectors.source import Batch, Position, Row, Source
 from connectors.sql import SqlSource
 from hub.domain.messages import Event, Header
 from hub.errors import DataFault
+from hub.streams.topics import EVENT_BYTES
 from hub.vault.tokens import Tokens
 
 
@@ -92,6 +95,10 @@ class Reader:
         except DataFault as fault:
             self.refused.append(Refused(fault.source, stream.id, fault.record, fault.field, fault.reason))
             return
+        # Without a schema at hand the size is that of another compact encoding; no honest event is anywhere near.
+        if any(len(msgspec.msgpack.encode(draft.payload)) > EVENT_BYTES for draft in found.drafts):
+            self.refused.append(Refused(self._mapping.source, stream.id, key.record_id, "event", "oversize"))
+            return
         held = self._held[stream.topic, key.record_id]
         drafts = {draft.person: draft for draft in found.drafts}
         if found.void:
@@ -144,8 +151,8 @@ class Departments:
 
     @property
     def refused(self) -> list[Refused]:
-        """What would be in quarantine."""
-        return [one for reader in self._readers for one in reader.refused]
+        """What would be in quarantine; a bad row that is read again is said once."""
+        return list(dict.fromkeys(one for reader in self._readers for one in reader.refused))
 
     def close(self) -> None:
         """Let go of all sources."""

@@ -16,9 +16,6 @@ from hub.simulate import departments, faults
 from hub.simulate.population import COVERAGE
 from tests.unit.simulate.worlds import AS_OF, MANIFEST, NOW, Read
 
-AT_PUBLISHING = {"oversize"}
-"""Reasons that only show when an event is encoded, which the tests of the connectors cover."""
-
 
 @pytest.fixture(scope="module")
 def expected() -> list[faults.Fault]:
@@ -28,7 +25,7 @@ def expected() -> list[faults.Fault]:
 def test_each_bad_record_is_refused_for_its_reason_and_nothing_else_is(
     world: Read, expected: list[faults.Fault]
 ) -> None:
-    bad = [one for one in expected if one.outcome == "quarantined" and one.reason not in AT_PUBLISHING]
+    bad = [one for one in expected if one.outcome == "quarantined"]
     assert Counter((one.source, one.reason) for one in bad) == Counter(
         (one.source, one.reason) for one in world.refused
     )
