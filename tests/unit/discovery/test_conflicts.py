@@ -211,6 +211,8 @@ def test_a_replaced_identity_with_a_later_record() -> None:
     assert classes(found) == [("registration.identity", "replaced"), ("assistance.benefit", "newer_record")]
     elsewhere = event(A, Identity(old_person=B, new_person=token("c"), reason="corrected"), recorded=DIED)
     assert conflicts(elsewhere, event(A, benefit(), recorded=AFTER)) == {}
+    same = event(A, Identity(old_person=A, new_person=A, reason="upgraded"), recorded=DIED)
+    assert conflicts(same, event(A, benefit(), recorded=AFTER)) == {}
     new = event(B, Identity(old_person=A, new_person=B, reason="corrected"), recorded=DIED)
     assert conflicts(new, event(B, benefit(), recorded=AFTER)) == {}
 
