@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.ops.announce import announce
 from hub.doctor import EXPECTED, Check, examine
+from hub.ops.announce import announce
 from hub.settings import Settings
 from hub.stack.process import free_port
 from hub.streams.admin import create_topics
