@@ -255,7 +255,9 @@ def _two_live_households(known: Known) -> Found | None:
 
 def _replaced_identity(known: Known) -> Found | None:
     replacements = [
-        fact for fact, identity in known.of(Identity, "registration.identity") if identity.old_person == known.person
+        fact
+        for fact, identity in known.of(Identity, "registration.identity")
+        if identity.old_person == known.person != identity.new_person
     ]
     if not replacements:
         return None
