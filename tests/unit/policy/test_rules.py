@@ -310,3 +310,57 @@ def test_benefit_in_force_by_its_days() -> None:
     found = sure("elder_age_allowance", home)
     assert ("no", date(2026, 3, 16)) == (found.truth, found.review_on)
     assert sure("elder_age_allowance", home, date(2026, 3, 16)).truth == "yes"
+
+
+def test_a_multiple_of_the_line_is_passed_not_reached() -> None:
+    """Twice the line exactly is still one; one 元 more is two."""
+    once, exactly, above = (
+        sure("medical_warning", household(settlement(date(2026, 1, 1), amount))) for amount in (60000, 100000, 100001)
+    )
+    assert once.evidence_hash == exactly.evidence_hash != above.evidence_hash
+
+
+def test_an_ended_benefit_is_not_held_whatever_its_days() -> None:
+    """The register says it ended; that nobody filled in the last day does not revive it."""
+    ended = benefit("elder_age", LONG_AGO, status="ended")
+    home = alone(resident(date(1940, 1, 1)), ended, none_found("assistance.benefit"))
+    assert sure("elder_age_allowance", home).truth == "yes"
+
+
+def test_a_sentence_served_outside_prison_excludes_nobody() -> None:
+    """Two heads share 2000 元; in prison one of them would not count."""
+    book = DEMO.overridden({"deduction.cap_monthly_fen": 0})
+
+    def home(kind: str) -> Home:
+        one = member(SELF, ("member",), [resident(), listed(count=2), check((SELF, MOTHER), (wage(SELF, 2000),))])
+        other: list[Payload] = [resident(), listed("spouse", 2), justice(kind, date(2025, 1, 1))]
+        sure_of = [none_found("assistance.benefit")]
+        members = (one, member(MOTHER, ("member",), other))
+        return Home("household:h", tuple(_more(each, sure_of) for each in members))
+
+    truths = [sure("dibao", home(kind), book=book).truth for kind in ("outside_prison", "prison")]
+    assert truths == ["yes", "no"]
+
+
+def _more(one: Member, payloads: list[Coverage]) -> Member:
+    facts = (*one.facts, *(fact(payload, f"zz{position}") for position, payload in enumerate(payloads)))
+    return msgspec.structs.replace(one, facts=facts)
+
+
+def test_two_adopters_take_the_place_of_the_parents() -> None:
+    """Their death makes an orphan although the mother by blood lives and nobody ended her tie."""
+    adopter, adoptress = "e" * 32, "f" * 32
+    ties = [kin(MOTHER, "mother"), kin(adopter, "father", "adopted"), kin(adoptress, "mother", "adopted")]
+    child = member(SELF, ("self",), [resident(date(2015, 1, 1)), *ties, none_found("assistance.benefit")])
+    mother = member(MOTHER, ("parent",), [resident()])
+    dead = [member(one, ("parent",), [resident(), death(date(2024, 1, 1))]) for one in (adopter, adoptress)]
+    assert sure("orphan", person_home(child, mother, *dead)).truth == "yes"
+
+
+def test_a_declaration_of_death_that_ends_is_announced() -> None:
+    """A court took it back from a day on: until then it stands, and the home wakes on the day after."""
+    declared = justice("declared_dead", date(2025, 1, 1), date(2026, 6, 30))
+    paid = alone(resident(), declared, PAID)
+    found = sure("death_benefit_continues", paid)
+    assert (found.truth, found.grade, found.review_on) == ("yes", "case", date(2026, 7, 1))
+    assert sure("death_benefit_continues", paid, date(2026, 7, 1)).truth == "no"
