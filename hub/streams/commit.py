@@ -137,8 +137,8 @@ class Writer:
             ) from error
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             raise SchemaError(
-                f"a message of {name} exceeds {LARGE_BYTES} bytes — find the person or home with the lag page; raise "
-                "LARGE_BYTES and max.message.bytes of its topic together"
+                f"a message of {name} exceeds {LARGE_BYTES} bytes — split what makes it, or raise LARGE_BYTES and "
+                "max.message.bytes of its topic together"
             ) from error
         raise BrokerUnavailable(
             f"Kafka did not commit {name} ({cause.name()}) — see its log, then start again"

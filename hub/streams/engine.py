@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -185,7 +185,8 @@ class Engine:
         for record in records:
             offsets[record.topic] = record.offset + 1
             self._newest[record.topic, record.partition] = record.timestamp
-            metrics.RECORDS.labels(stage, record.topic).inc()
+        for topic, number in Counter(record.topic for record in records).items():
+            metrics.RECORDS.labels(stage, topic).inc(number)
         self._fold(batch.slot, taken.values, taken.quarantined, offsets)
         metrics.BATCHES.labels(stage).inc()
 
@@ -248,8 +249,8 @@ class Engine:
         state.apply(result.changes, encoded, offsets, result.counts)
         metrics.STATES.labels(slot.stage).inc(len(state) - before)
         self._tell(slot.stage, result.counts, [output.value for output in result.outputs], now)
-        for output in result.outputs:
-            metrics.OUTPUTS.labels(slot.stage, output.topic).inc()
+        for topic, number in Counter(output.topic for output in result.outputs).items():
+            metrics.OUTPUTS.labels(slot.stage, topic).inc(number)
 
     @staticmethod
     def _tell(stage: str, counts: Mapping[str, int], values: Iterable[Any], now: int) -> None:
