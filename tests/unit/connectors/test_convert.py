@@ -231,7 +231,7 @@ CERTIFICATES = """
     fields:
       components: {split: ";", fields: {category: {column: lb, map: {"1": sight, "2": limb}}, level: dj}}
       issued_on: fzrq
-      valid_until: {column: yxq, empty: ["9999-12-31", 长期]}
+      valid_until: {column: yxq, empty: [99991231, 长期]}
       status: {const: valid}
 """
 
@@ -244,6 +244,7 @@ def test_lists_within_cells(tmp_path: Path) -> None:
     assert isinstance(payload, Certificate)
     assert [(one.category, one.level) for one in payload.components] == [("sight", 2), ("limb", 3)]
     assert payload.valid_until is None
+    assert convert(made, row | {"yxq": 99991231}, sequence=20260101).drafts == found.drafts, "a number is no text"
     assert found.key.version == 20260101
     assert MAN not in found.key.record_id
     with pytest.raises(DataFault) as caught:
