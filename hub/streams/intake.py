@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka.partitioner import murmur2
 
+from hub.discovery.person import owner
 from hub.domain.codes import QUARANTINE_REASONS
 from hub.domain.homes import COVERAGE_HOME
 from hub.domain.messages import Contribution, Disposition, Event, Message, Quarantined
@@ -101,6 +102,8 @@ class Intake:
             raise _fault(record, value, "person", "missing_field", "no person")
         if wanted.encode() != record.key:
             raise _fault(record, value, "key", "key_mismatch", f"{len(record.key)} bytes")
+        if isinstance(value, Event):
+            owner(value)  # what the person step refuses must not reach it: it would end every worker in turn
         return value
 
     def _misplaced(self, record: Raw, value: Event | Message) -> bool:

@@ -68,6 +68,7 @@ def test_every_class_of_bad_record_is_put_aside_whole(bench_of_its_own: Bench) -
     bench.send(30)
     good = bench.codec.encode(RESIDENT, resident("d" * 32))
     nobody = bench.codec.encode(RESIDENT, nobodys(resident("d" * 32)))
+    hollow = bench.codec.encode(RESIDENT, resident("d" * 32)._replace(payload=None))
     partitions = bench.settings.partitions
     elsewhere = (partition_of(b"e" * 32, partitions) + 1) % partitions
     poison: list[tuple[str, bytes | None, bytes | None, int | None]] = [
@@ -80,6 +81,7 @@ def test_every_class_of_bad_record_is_put_aside_whole(bench_of_its_own: Bench) -
         ("key_mismatch", b"f" * 32, good, None),
         ("key_mismatch", b"e" * 32, bench.codec.encode(RESIDENT, resident("e" * 32)), elsewhere),
         ("missing_field", b"d" * 32, nobody, None),
+        ("schema_misfit", b"d" * 32, hollow, None),
         ("oversize", b"d" * 32, good + bytes(EVENT_BYTES), None),
     ]
     sender = KafkaProducer(
