@@ -93,7 +93,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, vault: Vault
 
     routes: list[BaseRoute] = [
         *pages.routes(),
-        *delivery_routes(settings),
+        *delivery_routes(settings, store),
         Route("/live", live),
         Route("/ready", ready),
         Route("/metrics", metrics),
