@@ -95,6 +95,7 @@ def test_no_answer_changes_on_a_day_nobody_announced(home: Home) -> None:
 def test_no_surprise_on_homes_made_for_each_rule() -> None:
     """The same on homes that really change within the year."""
     assert_no_surprise(_growing_up())
+    assert_no_surprise(_growing_up_with_a_mother())
     assert_no_surprise(_prison_ends())
     assert_no_surprise(_bills_leave())
     assert_no_surprise(_check_expires())
@@ -218,6 +219,11 @@ def _parents(*mother: Payload) -> tuple[Member, Member]:
 def _growing_up() -> Home:
     child = member(SELF, ("self",), [resident(date(2008, 2, 29)), kin(MOTHER, "mother"), kin(FATHER, "father")])
     return person_home(everything_covered(child), *_parents(death(date(2022, 1, 1))))
+
+
+def _growing_up_with_a_mother() -> Home:
+    child = member(SELF, ("self",), [resident(date(2008, 2, 29)), kin(MOTHER, "mother"), kin(FATHER, "father")])
+    return person_home(everything_covered(child), *_parents())
 
 
 def _prison_ends() -> Home:

@@ -364,3 +364,46 @@ def test_a_declaration_of_death_that_ends_is_announced() -> None:
     found = sure("death_benefit_continues", paid)
     assert (found.truth, found.grade, found.review_on) == ("yes", "case", date(2026, 7, 1))
     assert sure("death_benefit_continues", paid, date(2026, 7, 1)).truth == "no"
+
+
+def test_a_region_without_the_allowance_says_no() -> None:
+    """An empty scope is a decision of the region, not a gap: nothing else needs to be known."""
+    off = DEMO.overridden({"elder_age.scope": ()})
+    found = sure("elder_age_allowance", alone(resident(date(1940, 1, 1))), book=off)
+    assert (found.truth, found.missing) == ("no", ())
+
+
+def test_a_cancelled_certificate_is_no_doubt_and_a_frozen_one_is() -> None:
+    """Cancelled: not disabled by this certificate. Frozen or expired: unknown."""
+
+    def tekun_with(status: str, until: date | None = None) -> Finding:
+        topics = ("assistance.benefit", "justice.status")
+        young: list[Payload] = [resident(date(1990, 1, 1)), check((SELF,)), certificate("limb", 1, until, status)]
+        return sure("tekun", alone(*young, *(none_found(topic) for topic in topics)))
+
+    assert tekun_with("cancelled").truth == "no"
+    frozen, expired = tekun_with("frozen"), tekun_with("valid", date(2026, 3, 14))
+    assert "disability.certificate.status" in [gap.field for gap in frozen.missing]
+    assert "disability.certificate.valid_until" in [gap.field for gap in expired.missing]
+
+
+def test_money_that_was_returned_is_no_duplicate() -> None:
+    """Both regions paid March; one got it back; the overlap of that month then counts no more."""
+    both: list[Payload] = [
+        benefit("dibao", date(2026, 3, 1), date(2026, 3, 31), "330726"),
+        benefit("dibao", date(2026, 3, 1), date(2026, 3, 31), "331102"),
+    ]
+    march = msgspec.structs.replace(PAID, benefit="dibao", period="2026-03")
+    there = msgspec.structs.replace(march, paying_region="330726")
+    returned = msgspec.structs.replace(there, returned_on=date(2026, 4, 2))
+    on = date(2026, 4, 15)
+    truths = [sure("duplicate_benefit", alone(resident(), *both, march, one), on).truth for one in (there, returned)]
+    assert truths == ["yes", "no"]
+
+
+def test_bills_of_a_member_who_has_not_contributed_are_unknown() -> None:
+    """Below the line with one of two members: the other's bills could pass it."""
+    bill, sure_of = settlement(date(2026, 1, 1), 100), none_found("medical.settlement")
+    one = Home("household:h", (member(SELF, ("member",), [resident(), listed(count=2), bill, sure_of]),))
+    found = sure("medical_warning", one)
+    assert (found.truth, [gap.field for gap in found.missing]) == ("unknown", ["assistance.household.aid_household"])
