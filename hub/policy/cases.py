@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from hub.domain.homes import Home, HomeKind, Member
 from hub.domain.messages import Fact, Missing
-from hub.policy.case_facts import BENEFITS, HOUSEHOLD, RELATIONS, UNKNOWN, CannotExpress, facts_of, fen, kinship
+from hub.policy.case_facts import HOUSEHOLD, UNKNOWN, CannotExpress, facts_of, fen, kinship
+from hub.policy.case_words import BENEFITS, RELATIONS
 from hub.policy.catalogue import RULES, decide, topics_for
 from hub.policy.findings import Finding
 from hub.policy.parameters import NATION, Entry, PolicyBook, Value
