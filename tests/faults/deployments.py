@@ -42,12 +42,14 @@ def assert_agrees_with_the_oracle(made: Deployment) -> None:
 def assert_accepted_once(made: Deployment) -> None:
     """Every released revision was accepted by the receiver, once."""
     with session(made.engine, writes=False) as db:
-        sent = set(db.execute(select(Outbox.alert_id, Outbox.revision).where(Outbox.state == "accepted")).tuples())
+        accepted = select(Outbox.alert_id, Outbox.revision).where(Outbox.state == "accepted")
+        sent = {(alert, revision) for alert, revision in db.execute(accepted)}
         waiting = db.scalar(select(func.count()).select_from(Outbox).where(Outbox.state.in_(("pending", "held"))))
     receiver = open_store(f"sqlite:///{made.data_dir / 'receiver.db'}")
     try:
         with session(receiver, writes=False) as db:
-            rows = list(db.execute(select(Received.alert_id, Received.revision)).tuples())
+            received = select(Received.alert_id, Received.revision)
+            rows = [(alert, revision) for alert, revision in db.execute(received)]
     finally:
         receiver.dispose()
     assert waiting == 0
