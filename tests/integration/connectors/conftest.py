@@ -152,12 +152,17 @@ def messages(brokers: str, topic: str) -> list[tuple[int, str, bytes]]:
             "group.id": "test",
             "enable.auto.commit": False,
             "enable.partition.eof": True,  # counting offsets would wait for ever for a transaction's marker
+            "fetch.wait.max.ms": 20,  # the ends are what is waited for
             "log_level": 3,
         }
     )
     found: list[tuple[int, str, bytes]] = []
     try:
-        partitions = sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
+        partitions = []
+        for partition in sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+            if low < high:
+                partitions.append(partition)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         ended: set[int | None] = set()
         while len(ended) < len(partitions):
