@@ -5,6 +5,7 @@ Schemas are asked of the registry by id when reading and by subject when writing
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable
 from io import BytesIO
@@ -108,6 +109,11 @@ class Codec:
     def close(self) -> None:
         """Let go of the registry's connections."""
         self._client.__exit__()
+
+    def __del__(self) -> None:
+        """A codec dropped by a failed start lets go of its connections too."""
+        with contextlib.suppress(Exception):  # at interpreter exit the client may be half gone, and nobody listens
+            self.close()
 
     def _writer(self, topic: str) -> tuple[bytes, Any]:
         if topic not in self._own:
