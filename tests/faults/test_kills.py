@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,19 +43,21 @@ def test_every_process_is_killed_once_and_nothing_is_lost_or_doubled(made: Deplo
     """Kill each while its own work is under way, start it again, and ask the two questions at the end."""
     made.start("receiver", "worker", "dispatcher", "quality", "web")
     made.processes.start("connector")
-    for name, field in (
-        ("connector", "records"),
-        ("worker", "alerts"),
-        ("dispatcher", "cases"),
-        ("quality", "results"),
-        ("receiver", "receipts"),
-        ("web", "receipts"),
-    ):
+    work: tuple[tuple[str, str, Callable[[], None] | None], ...] = (
+        ("connector", "records", None),
+        ("worker", "alerts", None),
+        ("dispatcher", "cases", None),
+        ("quality", "results", made.second_wave),
+        ("receiver", "receipts", lambda: made.pass_time(timedelta(days=10))),
+        ("web", "receipts", lambda: made.pass_time(timedelta(days=45))),
+    )
+    for name, field, more in work:
+        if more is not None:
+            made.wait("earlier work", timeout_s=240)  # so that what moves next is the new work
+            more()
         until_moving(made, field)
         made.processes.kill(name)
         made.processes.start(name)
-        if name == "dispatcher":
-            made.second_wave()  # new work for those that are killed after the first load is through
     made.wait("recovery", timeout_s=420)
     assert_agrees_with_the_oracle(made)
     assert_accepted_once(made)
