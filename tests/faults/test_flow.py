@@ -34,8 +34,10 @@ def test_records_become_acknowledged_alerts(
     store_url = ""
     if database == "postgresql":
         server = request.getfixturevalue("postgres_url")
-        with create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        admin = create_engine(server, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
             connection.execute(text("CREATE DATABASE flow"))
+        admin.dispose()
         store_url = server.rsplit("/", 1)[0] + "/flow"
     with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack, store_url=store_url) as made:
         made.start()
