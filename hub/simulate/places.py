@@ -1,14 +1,14 @@
 """Where the invented persons live: counties, townships and villages by their published codes.
 
-The files in `divisions/` say where they come from.
+The lists and where they come from are in hub/divisions.
 """
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib.resources import files
 from typing import Final, NamedTuple
+
+from hub.divisions import rows
 
 COUNTIES: Final = ("331102", "331121", "331122", "331123", "331124", "331125", "331126", "331127", "331181")
 """The nine counties of 丽水; 浦江 (330726) is in the files but no part of the population."""
@@ -36,18 +36,13 @@ class Village(NamedTuple):
     address: str
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    text = files("hub.simulate").joinpath("divisions", name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 @cache
 def villages(county: str) -> tuple[Village, ...]:
     """All villages of a county, by code."""
-    counties = {row["code"]: row["name"] for row in _rows("counties.csv")}
-    townships = {row["code"]: row["name"] for row in _rows("townships.csv")}
+    counties = {row["code"]: row["name"] for row in rows("counties.csv")}
+    townships = {row["code"]: row["name"] for row in rows("townships.csv")}
     return tuple(
         Village(county, row["code"][:9], row["code"], counties[county] + townships[row["code"][:9]] + row["name"])
-        for row in _rows("villages.csv")
+        for row in rows("villages.csv")
         if row["code"].startswith(county)
     )

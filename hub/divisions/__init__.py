@@ -10,20 +10,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent / "simulate" / "divisions"
+FOLDER: Final = Path(__file__).parent
 
 
-def _read(file: str) -> list[dict[str, str]]:
+def rows(file: str) -> list[dict[str, str]]:
+    """Lines of one of the lists: counties.csv, townships.csv, villages.csv (code, name) or retired.csv."""
     with (FOLDER / file).open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
 
 
 @lru_cache(maxsize=1)
 def _names() -> dict[str, str]:
-    names = {row["code"]: row["name"] for row in _read("retired.csv")}
+    names = {row["code"]: row["name"] for row in rows("retired.csv")}
     names["331100"] = "丽水市"
     for file in ("counties.csv", "townships.csv", "villages.csv"):
-        names.update((row["code"], row["name"]) for row in _read(file))
+        names.update((row["code"], row["name"]) for row in rows(file))
     return names
 
 
@@ -39,10 +40,10 @@ def division_name(code: str) -> str | None:
 @lru_cache(maxsize=1)
 def county_codes() -> frozenset[str]:
     """County codes in force."""
-    return frozenset(row["code"] for row in _read("counties.csv"))
+    return frozenset(row["code"] for row in rows("counties.csv"))
 
 
 @lru_cache(maxsize=1)
 def successors() -> dict[str, str]:
     """Retired code → the code that took its place."""
-    return {row["code"]: row["successor"] for row in _read("retired.csv")}
+    return {row["code"]: row["successor"] for row in rows("retired.csv")}
