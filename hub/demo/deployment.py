@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from hub.delivery.secrets import ensure_secrets
-from hub.demo.parts import COMMANDS, Processes, demo_settings, environment_of
+from hub.demo.parts import COMMANDS, Processes, demo_settings, environment_of, write_environment
 from hub.demo.quiet import POLL_S, Watcher
 from hub.domain.times import SHANGHAI, local_date
 from hub.errors import StackError
@@ -78,7 +78,8 @@ class Deployment:
         return self._engine
 
     def prepare(self) -> None:
-        """Clock, store, mappings, keys, secrets, topics and schemas: what `hub` commands prepare once."""
+        """What `hub` commands prepare once (store, mappings, keys, secrets, topics, schemas), and settings for a shell."""
+        write_environment(self.settings, self.data_dir / "settings.env")
         self.set_clock(datetime.now(SHANGHAI))
         migrate(self.settings.store)
         self.settings.sources.mkdir(parents=True)
@@ -95,7 +96,6 @@ class Deployment:
         """Write what the departments hold on the first day, bad input included."""
         today = local_date(Clock(self.settings).now_ms())
         departments.first(self.offices, departments.Manifest(seed=seed, households=households, as_of=today))
-
         if self._thirdparty:
             rows = environment.rows(CACHE, seed=seed, households=THIRDPARTY_HOUSEHOLDS, progress=self._say)
             thirdparty.write(rows, self.offices, as_of=today, seed=seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,10 +58,17 @@ def demo_settings(data_dir: Path, stack: LocalStack, store_url: str, partitions:
 def environment_of(settings: Settings) -> dict[str, str]:
     """The settings as HUB_… variables, for child processes."""
     return {
-        f"HUB_{name.upper()}": str(value)
+        f"HUB_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
         for name, value in settings.model_dump().items()
         if value is not None and value != ""
     }
+
+
+def write_environment(settings: Settings, file: Path) -> None:
+    """The same as lines for a shell, so that `hub …` by hand speaks of this deployment. It may hold a password."""
+    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment_of(settings).items())
+    file.touch(mode=0o600)
+    file.write_text(lines)
 
 
 def ready_url(name: str, settings: Settings) -> str:

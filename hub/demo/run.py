@@ -116,7 +116,8 @@ class Demo:
         return figures
 
     def _stay(self, processes: Processes) -> None:
-        self._console.print("保持运行，按 Ctrl-C 结束 — it stays up until Ctrl-C")
+        self._console.print("保持运行，按 Ctrl-C 结束 — it stays up until Ctrl-C. In another shell:")
+        self._console.print(f"  set -a; . {self._data_dir / 'settings.env'}; .venv/bin/hub doctor")
         stop = stop_event()
         while not stop.wait(1):
             for name in processes.ended():
