@@ -23,7 +23,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from hub.discovery.state import Answer, FullTruth, RuleState, Stage
-from hub.domain.messages import Alert, Disposition, FindingChange
+from hub.domain.messages import Alert, Condition, Disposition, FindingChange
+from hub.policy.conclude import cite
 from hub.policy.findings import Finding, Rule
 
 Cause = Literal["facts", "time", "policy", "disposition"]
@@ -176,6 +177,10 @@ def _withdraw(
     return state, _alert(rule, finding, state, "WITHDRAWN", occasion)
 
 
+def _cited(condition: Condition) -> Condition:
+    return msgspec.structs.replace(condition, article=condition.article and cite(condition.article))
+
+
 def _alert(
     rule: Rule,
     finding: Finding | None,
@@ -198,10 +203,10 @@ def _alert(
         township=state.township,
         title=finding.title if finding else rule.title,
         explanation=finding.explanation if finding else NO_LONGER_APPLIES,
-        articles=finding.articles if finding else rule.articles,
+        articles=tuple(cite(article) for article in (finding or rule).articles),
         amount_fen=state.amount_fen,
         people=finding.people if finding else (),
-        conditions=finding.conditions if finding else (),
+        conditions=tuple(map(_cited, finding.conditions)) if finding else (),
         evidence=finding.evidence if finding else (),
         missing=finding.missing if finding else (),
         cause=occasion.cause,

@@ -219,3 +219,26 @@ DIMENSION: Final = {
     "accessibility": "可访问性",
 }
 """GB/T 36344-2018 data quality dimensions."""
+
+TOPIC: Final = {
+    "registration.resident": "户籍登记",
+    "registration.identity": "公民身份变更",
+    "registration.residence": "居住登记",
+    "registration.kinship": "亲属关系",
+    "registration.death": "死亡注销",
+    "medical.death": "医学死亡证明",
+    "funeral.cremation": "火化记录",
+    "justice.status": "司法状态",
+    "medical.settlement": "医保结算",
+    "insurance.enrolment": "参保",
+    "insurance.pension": "养老金发放",
+    "disability.certificate": "残疾人证",
+    "assistance.household": "救助家庭成员",
+    "assistance.application": "救助申请",
+    "assistance.check": "核对报告",
+    "assistance.investigation": "入户调查",
+    "assistance.benefit": "在享救助",
+    "assistance.payment": "救助资金发放",
+    "source.coverage": "数据覆盖说明",
+}
+"""Topics, without version, as a caseworker names them."""

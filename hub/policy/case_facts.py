@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from hub.domain.codes import TOPIC
 from hub.domain.facts import (
     AidHousehold,
     Application,
@@ -47,7 +48,6 @@ from hub.policy.case_words import (
     RELATIONS,
     STATUS,
 )
-from hub.policy.view import TOPIC_LABELS
 
 UNKNOWN: Final = "unknown"
 HOUSEHOLD: Final = "case"
@@ -109,7 +109,7 @@ class _Maker:
 
     def finish(self) -> tuple[Fact, ...]:
         """All facts, with 查无记录 for every topic the case does not call unknown."""
-        for topic in sorted(set(TOPIC_LABELS) - self.unknown):
+        for topic in sorted(TOPIC.keys() - self.unknown - {"source.coverage"}):
             self.add("source.coverage", Coverage(topic=topic, scope="person", delivery="full", found=False))
         return tuple(sorted(self.facts, key=lambda fact: (fact.source, fact.record_id)))
 

@@ -9,13 +9,15 @@ from typing import Final, Literal
 
 import msgspec
 
+from hub.domain.codes import TOPIC
 from hub.domain.homes import Member
 from hub.domain.messages import Involved, Missing, Truth
 from hub.policy.findings import Finding
 from hub.policy.kleene import UNKNOWN, YES, Clause, conditions, missing_order
 from hub.policy.parameters import KEYS
-from hub.policy.view import TOPIC_LABELS, View
+from hub.policy.view import View
 
+_INNER: Final = str.maketrans("《》", "〈〉")
 _OPENING: Final[Mapping[Truth, str]] = {"yes": "", "no": "不予提示", "unknown": "暂不能判断"}
 
 
@@ -81,9 +83,10 @@ def _explain(tree: Clause, title: str, reasons: tuple[Clause, ...]) -> str:
 
 
 def cite(article: str) -> str:
-    """A citation as a Chinese reader expects it: 《浙江省社会救助条例》第9条."""
+    """A citation as a Chinese reader expects it: 《浙江省社会救助条例》第9条. A title within a title takes 〈 〉."""
     name, _, number = article.partition(" Art ")
-    return f"《{name}》第{number}条" if number else article
+    inner = name.translate(_INNER)
+    return f"《{inner}》第{number}条" if number else article
 
 
 def label(item: Missing) -> str:
@@ -93,9 +96,9 @@ def label(item: Missing) -> str:
         return f"政策参数“{KEYS[rest].label}”"
     if item.field.startswith("source.coverage."):
         topic = item.field.removeprefix("source.coverage.")
-        return f"{TOPIC_LABELS.get(topic, topic)}的数据覆盖说明"
+        return f"{TOPIC.get(topic, topic)}的数据覆盖说明"
     topic, _, _ = item.field.rpartition(".")
-    return TOPIC_LABELS.get(topic, topic)
+    return TOPIC.get(topic, topic)
 
 
 def _evidence_order(item: object) -> tuple[str, ...]:

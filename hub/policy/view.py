@@ -8,7 +8,7 @@ topic, place and period (source.coverage, scope region), or answered for this ve
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hub.domain.facts import Coverage, Resident
 from hub.domain.homes import Home, Member
@@ -16,26 +16,6 @@ from hub.domain.messages import Evidence, Fact, Missing
 from hub.policy.calendar import after
 from hub.policy.kleene import earliest
 from hub.policy.parameters import KEYS, NATION, Policy
-
-TOPIC_LABELS: Final = {
-    "registration.resident": "户籍登记",
-    "registration.kinship": "亲属关系",
-    "registration.death": "死亡注销",
-    "medical.death": "医学死亡证明",
-    "funeral.cremation": "火化记录",
-    "justice.status": "司法状态",
-    "medical.settlement": "医保结算",
-    "insurance.enrolment": "参保",
-    "insurance.pension": "养老金发放",
-    "disability.certificate": "残疾人证",
-    "assistance.household": "救助家庭成员",
-    "assistance.application": "救助申请",
-    "assistance.check": "核对报告",
-    "assistance.investigation": "入户调查",
-    "assistance.benefit": "在享救助",
-    "assistance.payment": "救助资金发放",
-}
-"""Topics as a caseworker names them."""
 
 
 class Absence(NamedTuple):

@@ -82,11 +82,8 @@ def place(code: str | None) -> str:
 
 
 def topic_name(topic: str) -> str:
-    """Chinese name of a topic, as its payload's docstring begins."""
-    payload = PAYLOADS.get(topic)
-    if payload is None or payload.__doc__ is None:
-        return topic
-    return payload.__doc__.partition(":")[0]
+    """Chinese name of a topic."""
+    return label(codes.TOPIC, topic)
 
 
 def field_name(field: str) -> str:

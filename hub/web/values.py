@@ -1,4 +1,4 @@
-"""Values of evidence and details of history for people: codes by their labels, days, money, places, articles."""
+"""Values of evidence and details of history for people: codes by their labels, days, money, places."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _FEN: Final = re.compile(r"(-?\d+)(?:/(\d+))?")
 _PLACED: Final = re.compile(r"(\d{6})(?: (.+))?")
-_ARTICLE: Final = re.compile(r"\s*\bArts? (\d+(?:[-–、,]\s?\d+)*)(?:\((\d+)\))?")
 
 
 def value(topic: str, field: str, text: str) -> str:
@@ -93,11 +92,6 @@ def value_class(text: str) -> str:
     """Class of a failing value, as hub.quality.frames names it."""
     length = _LENGTH.fullmatch(text)
     return f"{length[1]} 个字符的文本" if length else present.label(_CLASS, text)
-
-
-def cited(text: str) -> str:
-    """Articles as Chinese law cites them: `社会救助条例 Art 9` is 社会救助条例第9条."""
-    return _ARTICLE.sub(lambda found: f"第{found[1]}条" + (f"第{found[2]}项" if found[2] else ""), text)
 
 
 def told(detail: Mapping[str, Any]) -> str:

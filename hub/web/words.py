@@ -41,7 +41,6 @@ def templates(
         "field_name": present.field_name,
         "topic_name": present.topic_name,
         "value_class": values.value_class,
-        "cited": values.cited,
         "told": values.told,
         "evidence_value": lambda item: values.value(item["topic"], item["field"], item["value"]),
         "sentence": sentence,

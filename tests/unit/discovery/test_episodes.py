@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 
 from hub.discovery.episodes import (
@@ -21,13 +22,14 @@ from hub.discovery.episodes import (
     tell,
 )
 from hub.discovery.state import Answer, RuleState
-from hub.domain.messages import Disposition, Missing
+from hub.domain.messages import Condition, Disposition, Missing
 from hub.policy.findings import Finding
 from tests.topology.small_law import RULES
 
 HOME = "household:x"
 DAY = date(2026, 3, 16)
 RULE = RULES["poor"]
+CITED = Condition("poor.income", 1, "yes", "收入低于标准", "浙江省社会救助条例 Art 9")
 
 
 def finding(truth: Any = "yes", evidence_hash: str = "h1", **more: Any) -> Finding:
@@ -276,3 +278,13 @@ def test_an_alert_id_is_rule_subject_and_episode() -> None:
     case = Case()
     alert = case.decide(finding()).alert
     assert alert is not None and alert.alert_id == alert_id("poor", HOME, 1)
+
+
+def test_what_leaves_cites_as_a_chinese_reader_expects() -> None:
+    """The rules' own citations are names for programs; a line gets them in the form of the law."""
+    without = msgspec.structs.replace(CITED, article=None)
+    found = finding(articles=("浙江省社会救助条例 Art 9",), conditions=(CITED, without))
+    alert = Case().decide(found).alert
+    assert alert is not None
+    assert alert.articles == ("《浙江省社会救助条例》第9条",)
+    assert [line.article for line in alert.conditions] == ["《浙江省社会救助条例》第9条", None]

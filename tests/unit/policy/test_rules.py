@@ -296,6 +296,7 @@ def test_words_of_an_explanation() -> None:
     """Articles as a Chinese reader expects them, what is missing by name, and nothing that identifies anybody."""
     assert cite("浙江省社会救助条例 Art 9") == "《浙江省社会救助条例》第9条"
     assert cite("民发〔2019〕62号 一") == "民发〔2019〕62号 一"
+    assert cite("浙江省实施《老年人权益保障法》办法 Art 27") == "《浙江省实施〈老年人权益保障法〉办法》第27条"
     home = household(covered=False)
     found = sure("dibao", home)
     assert "暂不能判断" in found.explanation

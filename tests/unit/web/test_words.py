@@ -60,22 +60,6 @@ def test_a_value_of_evidence(topic: str, field: str, text: str, shown: str) -> N
     assert values.value(topic, field, text) == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("浙江省社会救助条例 Art 9", "浙江省社会救助条例第9条"),
-        ("（特困人员认定办法 Art 5）；另见 Art 8", "（特困人员认定办法第5条）；另见第8条"),
-        ("社会保险经办条例 Art 25-26", "社会保险经办条例第25-26条"),
-        ("浙江省社会救助条例 Art 22(1)", "浙江省社会救助条例第22条第1项"),
-        ("民发〔2019〕62号 一", "民发〔2019〕62号 一"),
-        ("Artikel 9", "Artikel 9"),
-    ],
-)
-def test_articles_are_cited_in_chinese(text: str, shown: str) -> None:
-    """Whatever the rules write, pages say 第…条."""
-    assert values.cited(text) == shown
-
-
 def test_a_line_of_history() -> None:
     """Outcome before reason; an attempt is told from the second on."""
     assert values.told({"outcome": "source_wrong", "reason": "record_wrong"}) == "数源有误，记录错误，已通知数源单位"
