@@ -78,7 +78,7 @@ class Deployment:
         return self._engine
 
     def prepare(self) -> None:
-        """What `hub` commands prepare once (store, mappings, keys, secrets, topics, schemas), and settings for a shell."""
+        """What `hub` commands prepare once (store, keys, topics and so on), and settings for a shell."""
         write_environment(self.settings, self.data_dir / "settings.env")
         self.set_clock(datetime.now(SHANGHAI))
         migrate(self.settings.store)
