@@ -19,6 +19,8 @@ from hub.stack.java import POM, JavaParts, java
 from hub.stack.process import ManagedProcess, accepts, free_port
 
 HEAP = "-Xmx512m"
+# Without the optimising compiler and the parallel collector it starts in 4 s instead of 6, on half the processor time.
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 LOG4J = POM.with_name("log4j2.properties")
 FORMAT_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 90.0  # 3 s on a quiet machine; a busy one with a log to recover after a kill needs longer
@@ -87,7 +89,7 @@ class KafkaBroker:
 
     def _java(self, heap: str) -> list[str]:
         return [
-            str(java()), heap, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOG4J}",
+            str(java()), heap, *QUICK, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOG4J}",
             "-cp", f"{self._parts.kafka}/*",
         ]  # fmt: skip
 
@@ -116,7 +118,7 @@ class KafkaBroker:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(  # noqa: S603 - our own command, no shell
             [
-                *self._java("-Xmx256m"), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format",
+                *self._java("-Xmx256m"), "kafka.tools.StorageTool", "format",
                 f"--cluster-id={cluster_id}", f"--config={self._properties_file}",
             ],
             capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False,
