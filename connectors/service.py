@@ -41,7 +41,11 @@ MEND_S: Final = 60.0
 
 _RECORDS = Metric("hub_connector_records", "Events by what became of them", ("source", "topic", "kind"))
 _LAG = Gauge("hub_connector_lag_seconds", "Age of the newest record published, by its record time", ("source",))
-_POLLED = Gauge("hub_connector_last_poll_seconds", "When a source was last read to its end, Unix time", ("source",))
+_POLLED = Gauge(
+    "hub_connector_last_poll_seconds",
+    "When the last whole reading of a source began, Unix time",
+    ("source",),
+)
 _HELD = Gauge("hub_connector_held_records", "Vanished records that await an acceptance", ("source", "stream"))
 _UP = Gauge("hub_connector_source_up", "1 when the last poll of a source went well", ("source",))
 
@@ -173,6 +177,7 @@ class Connectors:
     def _poll_patiently(self, feed: _Feed, stop: threading.Event) -> HubError | None:
         """One poll; an error is logged and kept for /ready, and the source waits its time."""
         source = feed.mapping.source
+        began = time.time()
         try:
             self._poll(feed, stop)
         except HubError as error:
@@ -189,7 +194,7 @@ class Connectors:
         feed.failures, feed.problem = 0, ""
         feed.due = time.monotonic() + feed.mapping.poll_every.total_seconds()
         _UP.labels(source).set(1)
-        _POLLED.labels(source).set(time.time())
+        _POLLED.labels(source).set(began)
         return None
 
     def _poll(self, feed: _Feed, stop: threading.Event) -> None:

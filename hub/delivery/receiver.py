@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 import aiohttp
 import msgspec
 from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
-from sqlalchemy import Engine, select, update
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
+from sqlalchemy import Engine, func, select, update
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -54,6 +54,7 @@ ANSWERS: Final[dict[str, tuple[str, str | None]]] = {
 """First digit of the alert's id → outcome and reason with `--answer handle`: a quarter of the cases is decided, evenly
 over all rules, the rest stays open. The policy is arbitrary and visible; a real line's outcome is its caseworker's."""
 
+_OWED = Gauge("hub_receiver_owed_receipts", "Receipts that the hub has not taken yet")
 _RECEIVED = Counter("hub_receiver_deliveries", "Deliveries by line and what was answered", ("line", "status"))
 
 
@@ -112,6 +113,7 @@ class Receiver:
             return JSONResponse({"ok": True, "detail": "receiving"})
 
         async def metrics(_request: Request) -> Response:
+            _OWED.set(await asyncio.to_thread(self._owes))
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         @asynccontextmanager
@@ -254,6 +256,10 @@ class Receiver:
     def _owed(self) -> list[Owed]:
         with session(self._engine, writes=False) as db:
             return list(db.scalars(select(Owed).where(Owed.sent.is_(False)).order_by(Owed.receipt_id).limit(BATCH)))
+
+    def _owes(self) -> int:
+        with session(self._engine, writes=False) as db:
+            return db.scalar(select(func.count()).select_from(Owed).where(Owed.sent.is_(False))) or 0
 
     def _sent(self, receipt_id: str) -> None:
         with session(self._engine) as db:

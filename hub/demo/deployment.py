@@ -158,7 +158,6 @@ class Deployment:
     def close(self) -> None:
         """Stop the processes and let go of the store and the broker."""
         self.processes.stop()
-        if self._watcher is not None:
-            self._watcher.close()
+        self._watcher = None
         if self._engine is not None:
             self._engine.dispose()

@@ -67,6 +67,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def write_environment(settings: Settings, file: Path) -> None:
     """The same as lines for a shell, so that `hub …` by hand speaks of this deployment. It may hold a password."""
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment_of(settings).items())
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(lines)
 

@@ -139,7 +139,11 @@ class Codec:
             raise unavailable(self._url) from error
         except UNREACHABLE as error:
             raise unavailable(self._url) from error
-        self._readers[schema_id] = fastavro.parse_schema(msgspec.json.decode(schema.schema_str or "null"))
+        try:
+            self._readers[schema_id] = fastavro.parse_schema(msgspec.json.decode(schema.schema_str or "null"))
+        except Exception as error:
+            # The registry also holds other people's schemas, in JSON Schema or Protobuf, which fail in many ways.
+            raise _fault(topic, "unknown_schema", f"id {schema_id} is no Avro schema") from error
         return self._readers[schema_id]
 
 

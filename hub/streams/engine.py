@@ -197,6 +197,7 @@ class Engine:
         """
         if not self.ready:
             return
+        began, left = time.time(), False
         today = local_date(self._clock.now_ms())
         for slot, owned in self._owned.items():
             due: list[Review] = owned.state.reviews.due(today, REVIEW_BUDGET)
@@ -208,6 +209,9 @@ class Engine:
                     owned.state.stale.popleft()
                 metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
                 metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept))
+            left = left or len(reviews) >= REVIEW_BUDGET
+        if not left:
+            metrics.REVIEWED.set(began)
 
     def observe(self, behind: Mapping[tuple[str, int], int]) -> None:
         """Set the gauges that are looked up rather than moved; `behind`: records not yet read by (topic, partition)."""

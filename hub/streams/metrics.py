@@ -14,6 +14,9 @@ QUARANTINED: Final = Counter("hub_worker_quarantined", "Records put into quarant
 OUTPUTS: Final = Counter("hub_worker_outputs", "Messages published", ("stage", "topic"))
 ALERTS: Final = Counter("hub_worker_alerts", "Alert revisions published", ("rule", "state"))
 REVIEWS: Final = Counter("hub_worker_reviews", "Reviews fired: their day came, or the law changed", ("stage", "cause"))
+REVIEWED: Final = Gauge(
+    "hub_worker_last_review_seconds", "When a look at the reviews began that left none due, Unix time"
+)
 TRANSACTIONS: Final = Counter("hub_worker_transactions", "Transactions by how they ended", ("stage", "outcome"))
 STEP: Final = Histogram("hub_worker_step_seconds", "Seconds the pure step took on a batch", ("stage",))
 COMMIT: Final = Histogram("hub_worker_commit_seconds", "Seconds a commit took", ("stage",))
