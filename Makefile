@@ -5,6 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 TOOLS := .cache/lock-tools
 UV_VERSION := 0.13.9
+WORKERS := 2
 
 # Passed to the commands that read them: make demo ONCE=1, make setup PYTHON=python3.12
 export ONCE DEMO PYTHON
@@ -42,8 +43,8 @@ contracts:  ## import layers: the core imports no runtime
 schemas-check:  ## no schema changed in a way an old reader or record cannot follow
 	$(BIN)/hub schemas check
 
-pytest:  ## all tests, on the real parts (ARGS='-k stack': some of them)
-	$(BIN)/pytest $(ARGS)
+pytest:  ## all tests, on the real parts (ARGS='-k stack': some of them; ARGS='-n 0': without workers)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 format:  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

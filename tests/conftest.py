@@ -1,4 +1,7 @@
-"""The real parts for tests: started once a session, when first asked for, on free loopback ports."""
+"""The real parts for tests: started once a session, when first asked for, on free loopback ports.
+
+`make pytest` spreads the tests over workers, each a session of its own with its own parts.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from hub.stack import LocalStack, PostgresServer
 from hub.stack.java import JavaParts, resolve
 
 CHROMIUM = Path("/usr/bin/chromium")
+
+hypothesis.settings.register_profile("hub", deadline=None)  # a busy machine is no failure; no test asserts on a time
+hypothesis.settings.load_profile("hub")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers: one group a file, since its fixtures are costly; whole deployments one after another, and first.
+
+    Two of them at a time would starve each other, and one that began last would be waited for alone.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        group = "deployments" if _deploys(item) else str(item.path.relative_to(config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_deploys, reverse=True)  # stable: the rest keeps its order
+
+
+def _deploys(item: pytest.Item) -> bool:
+    return item.path.parent.name == "faults"
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,7 @@ def last_said(alerts: tuple[Alert, ...]) -> dict[tuple[str, str], Alert]:
     return newest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_order_duplicates_batches_and_clock_do_not_matter(data: st.DataObject) -> None:
     events = data.draw(EVENTS)

@@ -36,7 +36,7 @@ def test_examples_of_the_standard() -> None:
     assert (man.ok, man.birth_date, man.sex) == (True, date(1880, 1, 1), "1")
 
 
-@settings(max_examples=80, deadline=None)  # the oracle needs tens of milliseconds a call
+@settings(max_examples=80)
 @given(prefixes, births, serials, st.sampled_from("0123456789X"), st.booleans())
 def test_agrees_with_the_oracle(prefix: str, birth: str, serial: str, other: str, honest: bool) -> None:
     """Valid, bad check digit, impossible date, unknown province: the same verdict."""
@@ -45,7 +45,7 @@ def test_agrees_with_the_oracle(prefix: str, birth: str, serial: str, other: str
     assert check(number).ok == validator.is_valid(number)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(prefixes, st.dates(date(1900, 1, 1), date(1999, 12, 31)), serials)
 def test_widens_as_the_oracle_does(prefix: str, birth: date, serial: str) -> None:
     """15 digits become the number that the oracle makes of them; where it makes none, neither is ok."""

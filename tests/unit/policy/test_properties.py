@@ -41,7 +41,7 @@ from tests.unit.policy.homes import (
 
 DEMO = load_book(overlay="demo")
 YEAR = 366
-drawn = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None, phases=QUICK)
+drawn = settings(max_examples=80, suppress_health_check=list(HealthCheck), phases=QUICK)
 
 
 def everything_covered(one: Member) -> Member:

@@ -95,7 +95,7 @@ class Recorder:
 
 
 @given(homes())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None, phases=QUICK)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], phases=QUICK)
 def test_nothing_undeclared_is_read(home: Home) -> None:
     """Over drawn homes, every field read of a contributed topic is declared for a role that the member holds."""
     recorder = Recorder()

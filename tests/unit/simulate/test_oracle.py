@@ -218,7 +218,7 @@ def families(world: Read) -> list[list[Event]]:
     return found
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_steps_agree_with_the_oracle_on_any_part_of_a_family(
     families: list[list[Event]], data: st.DataObject
@@ -238,7 +238,6 @@ def test_the_steps_agree_with_the_oracle_on_any_part_of_a_family(
 
 @settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an order of thousands of records does not shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
