@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable
+from datetime import date
 from io import BytesIO
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from hub.domain.messages import (
     Quarantined,
     Receipt,
 )
+from hub.domain.times import day_start_ms
 from hub.errors import DataFault, SchemaError
 from hub.streams.schemas import UNREACHABLE, load_schemas, registry_client, subject_of, unavailable
 
@@ -49,6 +51,13 @@ MESSAGES: Final[dict[str, type[Any]]] = {
 
 CONTRIBUTIONS: Final = "contributions.v1"
 _FACT_FIELDS: Final = tuple(name for name in Fact.__struct_fields__ if name not in ("topic", "payload"))
+_INSTANTS: Final = {
+    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.name.endswith(("_at", "_time")))
+    for kind in (Header, *MESSAGES.values())
+}
+_YEARS: Final = range(day_start_ms(date(1, 1, 2)), day_start_ms(date(9999, 12, 31)))
+"""Instants that are a day in every zone; a long holds many that are none, and end whoever asks for theirs."""
+
 _COLUMN: Final = {topic: topic.replace(".", "_") for topic in PAYLOADS}
 
 
@@ -201,17 +210,27 @@ def _value(topic: str, body: Any) -> Event | Message:
     message = MESSAGES.get(topic)
     if message is not None:
         converted: Message = msgspec.convert(body, message)
+        _dated(converted)
         return converted
     name = topic.removesuffix(".v1")
     payload = body["payload"]
     return Event(
         name,
-        msgspec.convert(body["header"], Header),
+        _dated(msgspec.convert(body["header"], Header)),
         None if payload is None else _payload(name, payload),
     )
 
 
 _CONVERT: Final[Callable[..., Any]] = msgspec.convert
+
+
+def _dated(value: Any) -> Any:
+    """The value, once each of its instants is known to be a day."""
+    for name in _INSTANTS[type(value)]:
+        instant = getattr(value, name)
+        if instant is not None and instant not in _YEARS:
+            raise msgspec.ValidationError(f"{name} falls on no day")
+    return value
 
 
 def _payload(topic: str, body: dict[str, Any]) -> Any:

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
+from confluent_kafka.schema_registry import Schema
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from hub.domain.messages import Contribution, Event, Fact, Header
 from hub.errors import DataFault, RegistryUnavailable, SchemaError
 from hub.stack.process import free_port
 from hub.streams.codec import MESSAGES, Codec
-from hub.streams.schemas import register
+from hub.streams.schemas import register, registry_client
 from tests.unit.quality.samples import event
 
 LONG = st.integers(-(2**63), 2**63 - 1)
@@ -40,7 +42,7 @@ st.register_type_strategy(int, st.integers(-(2**31), 2**31 - 1))
 
 
 @pytest.mark.parametrize("topic", PAYLOADS)
-@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_events_come_back(codec: Codec, topic: str, data: st.DataObject) -> None:
     """Any header and payload of the types."""
@@ -49,7 +51,7 @@ def test_events_come_back(codec: Codec, topic: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("topic", MESSAGES)
-@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_messages_come_back(codec: Codec, topic: str, data: st.DataObject) -> None:
     """Any message of the types."""
@@ -83,6 +85,29 @@ def test_bad_bytes_have_their_reason(codec: Codec, damage: Any, reason: str) -> 
     with pytest.raises(DataFault) as fault:
         codec.decode("registration.resident.v1", damage(good))
     assert fault.value.reason == reason
+
+
+def test_a_schema_that_is_no_avro_is_the_records_fault(codec: Codec, registry_url: str) -> None:
+    """Others use the registry too; who frames a message with such an id must not end every process that reads it."""
+    with registry_client(registry_url) as client:
+        foreign = client.register_schema(
+            "foreign-value", Schema('syntax = "proto3"; message A { string x = 1; }', "PROTOBUF")
+        )
+    good = codec.encode("registration.resident.v1", event("registration.resident"))
+    with pytest.raises(DataFault) as fault:
+        codec.decode("registration.resident.v1", good[:1] + struct.pack(">I", foreign) + good[5:])
+    assert fault.value.reason == "unknown_schema"
+
+
+@pytest.mark.parametrize("instant", [2**63 - 1, -(2**63)])
+@pytest.mark.parametrize("name", ["event_time", "record_time", "received_at"])
+def test_a_time_that_falls_on_no_day_is_the_records_fault(codec: Codec, name: str, instant: int) -> None:
+    """A long holds it, and whoever asks for its day would end."""
+    good = event("medical.settlement")
+    bad = good._replace(header=msgspec.structs.replace(good.header, **{name: instant}))
+    with pytest.raises(DataFault) as fault:
+        codec.decode("medical.settlement.v1", codec.encode("medical.settlement.v1", bad))
+    assert fault.value.reason == "schema_misfit"
 
 
 def test_a_registry_that_is_away_is_no_data_fault(codec: Codec) -> None:
