@@ -43,6 +43,11 @@ class Parts(NamedTuple):
     clock: Clock
     partitions: int
 
+    def close(self) -> None:
+        """Let go of broker and registry. The vault is closed by whoever opened it."""
+        self.producer.close()
+        self.codec.close()
+
 
 class Hold(Struct, frozen=True):
     """A snapshot that is not believed: so many records of so many vanished, with so many rows unreadable."""

@@ -100,7 +100,8 @@ def _partitioner(settings: Settings) -> str:
         raise _Wrong(
             f"producers do not partition by {PARTITIONER}, so joins would miss — restore hub.streams.producers"
         )
-    Producer({**COMMON, "bootstrap.servers": settings.brokers})  # refuses a partitioner this librdkafka does not know
+    # Refuses a partitioner this librdkafka does not know.
+    Producer({**COMMON, "bootstrap.servers": settings.brokers}).close()
     return f"every producer partitions by {PARTITIONER}"
 
 

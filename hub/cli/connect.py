@@ -117,6 +117,7 @@ def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
         heartbeat.close()
         health.close()
         connectors.close()
+        parts.close()
     _show(mappings, totals)
     for source, hold in connectors.holds:
         click.secho(hold_text(source, hold), fg="yellow", err=True)

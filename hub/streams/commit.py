@@ -110,10 +110,15 @@ class Writer:
         self._passing("after_commit")
 
     def close(self) -> None:
-        """Let the slot go. Nothing is open between two commits, so nothing is waited for."""
+        """Let the slot go, and the connections. Nothing is open between two commits, so nothing is waited for."""
+        if self._producer is None:
+            return
         with contextlib.suppress(KafkaException):  # a fenced producer says so once more
             self._producer.purge()
             self._producer.flush(0)
+        # Dropped, not closed: closing ends a transaction that a failed commit left, which is the next owner's to do,
+        # and waits for a broker that may be gone.
+        self._producer = None
 
     def _produce(self, topic: str, key: bytes, value: bytes, partition: int | None) -> None:
         while True:

@@ -58,6 +58,11 @@ class Producer:
         if outstanding:
             raise BrokerUnavailable(f"Kafka has not acknowledged {outstanding} messages — see that it runs")
 
+    def close(self) -> None:
+        """Let go of the connections; nothing can be sent after it. What `flush` has not waited for is given up."""
+        self._producer.purge()  # closing would wait for it, minutes where the broker is gone
+        self._producer.close()
+
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             self.acknowledged += 1

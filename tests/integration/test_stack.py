@@ -55,6 +55,7 @@ def produce(bootstrap: str, topic: str, value: bytes, **settings: Any) -> KafkaE
     producer = Producer({"bootstrap.servers": bootstrap, **settings})
     producer.produce(topic, value, on_delivery=lambda error, _: outcome.append(error))
     producer.flush(PATIENCE_S)
+    producer.close()
     return outcome[0]
 
 

@@ -79,11 +79,11 @@ class Deployment:
         self.holds: list[Hold] = []
 
     def close(self) -> None:
-        """Let go of both databases and of the registry."""
+        """Let go of both databases, of the registry and of the broker."""
         self.engine.dispose()
         self.vault.close()
         self.codec.close()
-        self.parts.codec.close()
+        self.parts.close()
 
     def describe(self, source: str, text_of_mapping: str) -> None:
         """Write a mapping under the name of its source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -80,6 +81,7 @@ def place(store: Settings, brokers: str, registry_url: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def out(brokers: str) -> Producer:
+def out(brokers: str) -> Iterator[Producer]:
     """A producer as every process has it."""
-    return producer(Settings(brokers=brokers))
+    with closing(producer(Settings(brokers=brokers))) as made:
+        yield made

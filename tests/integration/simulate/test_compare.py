@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
@@ -37,10 +38,9 @@ class Deployed(NamedTuple):
 
     def send(self, topic: str, key: str, value: Event | Alert | Disposition) -> None:
         """Add one message."""
-        out, codec = producer(self.settings), Codec(self.settings.registry_url)
-        out.send(topic, key, codec.encode(topic, value))
-        out.flush()
-        codec.close()
+        with closing(producer(self.settings)) as out, closing(Codec(self.settings.registry_url)) as codec:
+            out.send(topic, key, codec.encode(topic, value))
+            out.flush()
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         for conflict in topology.conflicts():
             out.send("quality.conflicts.v1", conflict.person, codec.encode("quality.conflicts.v1", conflict))
         out.flush()
+        out.close()
         codec.close()
         yield Deployed(settings, events, topology.alerts())
 
@@ -101,9 +102,9 @@ def test_every_event_is_read_once_and_nothing_that_nobody_can_read(deployed: Dep
     before = read_events_from_kafka(deployed.settings)
     assert sorted(before.events, key=repr) == sorted(deployed.events, key=repr)
     assert before.superseded == 1  # the older settlement of the second wave
-    out = producer(deployed.settings)
-    out.send("registration.resident.v1", "0" * 32, b"\x07no frame")
-    out.flush()
+    with closing(producer(deployed.settings)) as out:
+        out.send("registration.resident.v1", "0" * 32, b"\x07no frame")
+        out.flush()
     stranger = next(event for event in deployed.events if event.header.person)
     deployed.send(f"{stranger.topic}.v1", "f" * 32, stranger)  # under another's key
     after = read_events_from_kafka(deployed.settings)

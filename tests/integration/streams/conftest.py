@@ -65,6 +65,7 @@ class Bench:
             sender.produce(f"{made.topic}.v1", self._encoded(made), person)
         sender.flush(30)
         sender.abort_transaction(30)
+        sender.close()
 
     def _encoded(self, made: Event) -> bytes:
         return self.codec.encode(f"{made.topic}.v1", made)
@@ -122,6 +123,7 @@ class Bench:
         for worker in self._workers:
             worker.terminate()
         self.codec.close()
+        self._producer.close()
 
 
 def wait_exit(worker: ManagedProcess) -> int | None:

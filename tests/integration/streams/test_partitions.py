@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from contextlib import closing
 from typing import Final
 
 import pytest
@@ -70,10 +71,10 @@ def test_aiokafka_agrees(keys: list[str]) -> None:
 def test_the_hubs_producer_agrees(kafka: str, keys: list[str]) -> None:
     """librdkafka, as hub.streams.producers sets it."""
     name = topic(kafka, "golden-librdkafka")
-    sender = producer(Settings(brokers=kafka))
-    for key in keys:
-        sender.send(name, key, b"")
-    sender.flush()
+    with closing(producer(Settings(brokers=kafka))) as sender:
+        for key in keys:
+            sender.send(name, key, b"")
+        sender.flush()
     assert where_they_lie(kafka, name, len(keys)) == {key: partition_of(key.encode(), PARTITIONS) for key in keys}
 
 

@@ -6,6 +6,7 @@ import struct
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -92,6 +93,7 @@ def test_every_class_of_bad_record_is_put_aside_whole(bench_of_its_own: Bench) -
         where = {} if partition is None else {"partition": partition}
         sender.produce(RESIDENT, value=value, key=key, **where)
     assert sender.flush(30) == 0
+    sender.close()
     bench.send(30)
     before = len(quarantined(bench))
     bench.worker("poison", "poison")
@@ -154,6 +156,7 @@ def test_a_producer_with_another_partitioner_ends_the_worker(bench_of_its_own: B
         person = f"{number:032x}"[::-1]
         sender.produce(RESIDENT, bench.codec.encode(RESIDENT, resident(person, version=10_000)), person)
     assert sender.flush(30) == 0
+    sender.close()
     worker = bench.worker("crc", "crc", ready=False)
     assert wait_exit(worker) == 1, worker.log_tail()
     assert "murmur2" in worker.log_tail()
@@ -182,7 +185,9 @@ def test_a_day_that_comes_wakes_a_state_once(bench: Bench) -> None:
     clock.write_text(datetime(2026, 3, 1, 4, tzinfo=UTC).isoformat())
     person = "9" * 32
     made = resident(person, version=1_000_000, valid_to=date(2026, 3, 10))
-    producer(bench.settings).send(RESIDENT, person, bench.codec.encode(RESIDENT, made))
+    with closing(producer(bench.settings)) as out:
+        out.send(RESIDENT, person, bench.codec.encode(RESIDENT, made))
+        out.flush()
     worker = bench.worker("days", "days-1", HUB_CLOCK_FILE=str(clock))
     ledger.wait_folded(bench.settings, "days")
 

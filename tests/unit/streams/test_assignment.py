@@ -92,10 +92,12 @@ def test_a_batch_of_an_ended_assignment_is_dropped(engine: Engine, tmp_path: Pat
     ours = stage("unit")
     slot = Slot(ours.name, 0)
     nowhere = Settings(data_dir=tmp_path, brokers=f"127.0.0.1:{free_port()}")
-    engine.adopt({slot: Owned(PartitionState(ours, 0), Writer(nowhere, slot, ours.state_topic.name))})
+    writer = Writer(nowhere, slot, ours.state_topic.name)
+    engine.adopt({slot: Owned(PartitionState(ours, 0), writer)})
     batch = Batch(slot, engine.epoch, [Record("registration.resident.v1", 0, 5, 0, None, b"")])
     with pytest.raises(HubError):
         engine.process(batch)  # read under this assignment, it is worked on, and its commit reaches nobody
     engine.suspend()
     engine.process(batch)
     assert engine.positions() == dict.fromkeys(((topic, 0) for topic in ours.input_names), 0)
+    writer.close()
