@@ -18,13 +18,14 @@ from connectors.original import OriginalFile, OriginalRow, unpack
 from connectors.records import Records
 from connectors.service import LOCK_WAIT_S
 from connectors.source import Batch
-from hub.errors import ConfigurationError, DataFault
+from hub.errors import DataFault, VaultError
 from hub.settings import Settings
 from hub.store.db import session
 from hub.store.models import QuarantineRow
 from hub.streams.intake import owner_key, spreads
 
-State = Literal["replayed", "failed_again", "dropped"]
+State = Literal["replayed", "failed_again", "dropped", "refused"]
+"""`refused`: nothing was tried, and the row stays as it is."""
 
 
 class Result(NamedTuple):
@@ -48,11 +49,21 @@ class Replay:
         """Replay rows of the store's quarantine table, and note on each what came of it."""
         results = []
         for row in sorted(rows, key=lambda one: (one.source, one.received_at, one.quarantine_id)):
-            original = self._parts.vault.sealer.unseal(row.original)
-            result = self._worker(row, original) if row.stage == "worker" else self._connector(row, original)
-            self._note(row, result)
+            result = self._one(row)
+            if result.state != "refused":
+                self._note(row, result)
             results.append(result)
         return results
+
+    def _one(self, row: QuarantineRow) -> Result:
+        read = {"connector": self._connector, "worker": self._worker}.get(row.stage)
+        if read is None:
+            return Result(row.quarantine_id, "refused", _refusal(row))
+        try:
+            original = self._parts.vault.sealer.unseal(row.original)
+        except VaultError as error:
+            return Result(row.quarantine_id, "refused", str(error))
+        return read(row, original)
 
     def _note(self, row: QuarantineRow, result: Result) -> None:
         failed = result.state == "failed_again"
@@ -87,7 +98,8 @@ class Replay:
     def _connector(self, row: QuarantineRow, original: bytes) -> Result:
         mapping = self._mappings.get(row.source)
         if mapping is None:
-            raise ConfigurationError(f"no mapping for {row.source} — set HUB_SOURCES to the folder that holds it")
+            text = f"no mapping for {row.source} — set HUB_SOURCES to the folder that holds it"
+            return Result(row.quarantine_id, "refused", text)
         body = unpack(original)
         stream = next((one for one in mapping.streams if one.id == body.stream), None)
         if stream is None:
@@ -130,6 +142,17 @@ class Replay:
             found = fault.unreadable
             return Result(row.quarantine_id, "failed_again", f"{body.name}: {found.reason} ({found.value_class})")
         return Result(row.quarantine_id, "replayed", "the file was taken in; see the list for rows that still fail")
+
+
+def _refusal(row: QuarantineRow) -> str:
+    """Why a row of another stage than the connectors' and the worker's cannot be replayed, and what to do."""
+    if row.stage == "dispatcher":
+        return (
+            f"it lay on {row.topic} and is no source record, so there is no source topic to send it to — find out who "
+            "writes there beside the worker and stop it; if the worker did, report it with its log: the line hears of "
+            "that home again with its next revision"
+        )
+    return f"this release does not know the stage {row.stage} — replay it with the release that wrote it"
 
 
 def _fault(mapping: SourceMapping, stream: Stream, parts: Parts, body: OriginalRow) -> DataFault | None:

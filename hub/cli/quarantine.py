@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 import click
 from rich.console import Console
@@ -98,8 +99,9 @@ def show(quarantine_id: str) -> None:
 def replay(quarantine_ids: tuple[str, ...], source: str | None, everything: bool) -> None:
     """Read sealed originals again by the mappings as they are now, and publish those that fit.
 
-    A record that its source has sent again since is dropped: the later one stands. The exit code is 1 when something
-    failed again.
+    A record that its source has sent again since is dropped: the later one stands. What is no source record (stage
+    dispatcher: bytes on alerts.v1 that no worker wrote) is refused and says what to do instead; it stays listed. The
+    exit code is 1 when something failed again or was refused.
 
     \b
     Example:
@@ -116,11 +118,11 @@ def replay(quarantine_ids: tuple[str, ...], source: str | None, everything: bool
     chosen = settings()
     engine = open_store(chosen.store)
     rows = waiting(engine, ids=quarantine_ids, source=source, states=("waiting", "failed_again"))
-    parts = open_parts(chosen, open_vault(chosen))
-    check_parts(chosen, parts)
-    results = Replay(chosen, engine, parts, load_sources(chosen.sources)).replay(rows)
+    with closing(open_vault(chosen)) as vault, closing(open_parts(chosen, vault)) as parts:
+        check_parts(chosen, parts)
+        results = Replay(chosen, engine, parts, load_sources(chosen.sources)).replay(rows)
     for result in results:
         click.echo(f"{result.quarantine_id[:12]} {result.state}: {result.text}")
     click.echo(f"{sum(result.state == 'replayed' for result in results)} of {len(results)} came back")
-    if any(result.state == "failed_again" for result in results):
+    if any(result.state in ("failed_again", "refused") for result in results):
         sys.exit(1)

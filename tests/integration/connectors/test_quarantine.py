@@ -26,6 +26,8 @@ from hub.simulate.faults import Fault
 from hub.store.db import session
 from hub.store.models import QuarantineRow
 from hub.streams.topics import QUARANTINE
+from hub.vault.keys import generate
+from hub.vault.sealed import Sealer
 from tests.integration.connectors.conftest import PARTITIONS, Deployment
 from tests.integration.connectors.departments import PEOPLE, Department, describe
 from tests.unit.connectors import samples
@@ -245,6 +247,52 @@ def test_what_the_worker_refused_is_sent_again_under_its_key(deployment: Deploym
     assert (sent.key, sent.value) == (person, value)
 
 
+def test_what_is_no_source_record_is_refused_with_words(on_both: Deployment) -> None:
+    """Bytes that lay on alerts.v1, a stage of another release, an original of other keys, a source without mapping:
+    each says what to do, nothing is sent, and the row stays as it is."""
+    on_both.describe("any", describe("any"))
+    seal = on_both.vault.sealer.seal
+    rows = {
+        "alert": ("dispatcher", "alerts.v1", seal(b"no alert")),
+        "later": ("archiver", "registration.resident.v1", seal(b"later")),
+        "other": ("worker", "registration.resident.v1", Sealer(generate()).seal(b"other")),
+        "bare": ("connector", "registration.resident", seal(b"bare")),
+    }
+    with session(on_both.engine) as db:
+        for name, (stage, topic, original) in rows.items():
+            db.add(
+                QuarantineRow(
+                    quarantine_id=f"{name}-{on_both.engine.dialect.name}",
+                    stage=stage,
+                    source="refusals",
+                    topic=topic,
+                    locator=f"{topic}-0-1",
+                    reason="bad_magic",
+                    value_class="8 bytes",
+                    message="",
+                    original=original,
+                    attempt=0,
+                    received_at=1,
+                    state="waiting",
+                    changed_at=1,
+                )
+            )
+    before = on_both.parts.producer.acknowledged
+    chosen = waiting(on_both.engine, source="refusals")
+    results = Replay(on_both.settings, on_both.engine, on_both.parts, load_sources(on_both.settings.sources)).replay(
+        chosen
+    )
+    said = {result.quarantine_id.partition("-")[0]: result for result in results}
+    assert {name: result.state for name, result in said.items()} == dict.fromkeys(rows, "refused")
+    assert all(" — " in result.text for result in results)
+    assert "no source record" in said["alert"].text and "alerts.v1" in said["alert"].text
+    assert "archiver" in said["later"].text
+    assert "HUB_SOURCES" in said["bare"].text
+    assert on_both.parts.producer.acknowledged == before
+    after = waiting(on_both.engine, source="refusals")
+    assert {(row.state, row.attempt, row.changed_at, row.message) for row in after} == {("waiting", 0, 1, "")}
+
+
 COVERAGE = """
     id: coverage
     topic: source.coverage
@@ -366,6 +414,10 @@ def test_the_commands_say_what_is_there(deployment: Deployment, folder: Path, mo
         (row,) = waiting(deployment.engine, source="told")
         shown = runner.invoke(hub, ["quarantine", "show", row.quarantine_id[:8]])
         failed = runner.invoke(hub, ["quarantine", "replay", "--source", "told"])
+        with session(deployment.engine) as db:
+            row.stage = "dispatcher"
+            db.merge(row)
+        refused = runner.invoke(hub, ["quarantine", "replay", row.quarantine_id[:8]])
         validated = runner.invoke(hub, ["connect", "--validate"])
         accepted = runner.invoke(hub, ["connect", "--accept-shrink", "told"])
     finally:
@@ -374,6 +426,7 @@ def test_the_commands_say_what_is_there(deployment: Deployment, folder: Path, mo
     assert "代码不在约定的代码表中" in shown.output
     assert "1 digits, not in the code list" in shown.output
     assert (failed.exit_code, "0 of 1 came back" in failed.output) == (1, True)
+    assert (refused.exit_code, "no source record" in refused.output) == (1, True)
     assert "told (测试局): residents → registration.resident" in validated.output
     assert "nothing is held" in accepted.output
     for output in (listed.output, shown.output, failed.output):
