@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     clock_file: Path | None = Field(
         None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"
     )
+    quality_keep_days: int = Field(
+        90,
+        ge=1,
+        description="days the store keeps results of expectations, over which scores are taken; the last runs of a "
+        "source and the newest result of each expectation stay longer, and their topic keeps all",
+    )
     bind: str = Field("127.0.0.1", description="address HTTP servers bind to; there is no login yet, so loopback only")
     worker_port: int = Field(6066, description="worker: health and metrics")
     connector_port: int = Field(6067, description="connectors: health and metrics")

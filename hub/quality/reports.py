@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from hub.domain.messages import QualityResult
@@ -44,7 +44,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class SourceReport(Struct, frozen=True, kw_only=True):
-    """One source as the quality page shows it. `runs` counts all, `last_runs` are the newest first."""
+    """One source as the quality page shows it. `runs` counts what the store keeps, `last_runs` are the newest first."""
 
     source: str
     score: Score
@@ -67,7 +67,8 @@ class Unknown(Struct, frozen=True, order=True, kw_only=True):
 def source_reports(db: Session) -> list[SourceReport]:
     """All sources that published, were checked or had records quarantined, ordered by name.
 
-    Results are summed in the database: a source has thousands of micro-batches and some dozens of expectations.
+    Scores are over the results that the store keeps (hub.quality.retention), records received over all time. Results
+    are summed in the database: a source has thousands of micro-batches and some dozens of expectations.
     """
     summed = _summed(db)
     quarantined: dict[str, dict[str, int]] = defaultdict(dict)
@@ -139,15 +140,32 @@ def _summed(db: Session) -> Mapping[str, list[QualityResult]]:
     return found
 
 
-def _last_runs(db: Session, source: str) -> tuple[Run, ...]:
-    newest = (
+def newest_runs(source: str) -> Select[str, int]:
+    """(run id, made at) of the runs that the page lists, newest first."""
+    return (
         select(QualityResultRow.run_id, func.max(QualityResultRow.made_at).label("made_at"))
         .where(QualityResultRow.source == source)
         .group_by(QualityResultRow.run_id)
         .order_by(func.max(QualityResultRow.made_at).desc(), QualityResultRow.run_id)
         .limit(LAST_RUNS)
     )
-    order = {run_id: place for place, (run_id, _made_at) in enumerate(db.execute(newest))}
+
+
+def newest_with_data(source: str) -> Select[str, str, int]:
+    """(suite, expectation, made at): when each expectation of a source last looked at data."""
+    return (
+        select(
+            QualityResultRow.suite,
+            QualityResultRow.expectation,
+            func.max(QualityResultRow.made_at).label("made_at"),
+        )
+        .where(QualityResultRow.source == source, QualityResultRow.outcome != "no_data")
+        .group_by(QualityResultRow.suite, QualityResultRow.expectation)
+    )
+
+
+def _last_runs(db: Session, source: str) -> tuple[Run, ...]:
+    order = {run_id: place for place, (run_id, _made_at) in enumerate(db.execute(newest_runs(source)))}
     rows: dict[str, list[QualityResultRow]] = defaultdict(list)
     for row in db.scalars(select(QualityResultRow).where(QualityResultRow.run_id.in_(order))):
         rows[row.run_id].append(row)
@@ -164,16 +182,7 @@ def _last_runs(db: Session, source: str) -> tuple[Run, ...]:
 
 def _failing(db: Session, source: str) -> tuple[Failing, ...]:
     """Expectations whose newest result with data failed or errored."""
-    newest = (
-        select(
-            QualityResultRow.suite,
-            QualityResultRow.expectation,
-            func.max(QualityResultRow.made_at).label("made_at"),
-        )
-        .where(QualityResultRow.source == source, QualityResultRow.outcome != "no_data")
-        .group_by(QualityResultRow.suite, QualityResultRow.expectation)
-        .subquery()
-    )
+    newest = newest_with_data(source).subquery()
     rows = db.scalars(
         select(QualityResultRow)
         .join(
