@@ -1,4 +1,4 @@
-"""Finds Java and brings the Java parts: Maven resolves deploy/kafka/pom.xml into .cache/java, once a version."""
+"""Finds Java, and brings what is written in it: Maven resolves a pom of deploy/ into .cache, once a version."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ class JavaParts(NamedTuple):
     registry: Path
 
 
+class Bundle(NamedTuple):
+    """What one pom brings. `folder` is its folder in the cache, `name` and `contents` are its names in messages."""
+
+    pom: Path
+    folder: str
+    name: str
+    contents: str
+
+
+PARTS = Bundle(POM, "java", "Java parts", "Kafka and the schema registry (about 160 MB the first time)")
+
+
 def java() -> Path:
     """Path of the `java` program. Raises StackError if there is none."""
     found = shutil.which("java")
@@ -45,23 +57,31 @@ def java() -> Path:
 def resolve(progress: Progress = lambda _: None, *, pom: Path = POM, cache: Path = CACHE) -> JavaParts:
     """The Java parts, downloaded first if the cache lacks them or was filled for another pom.
 
+    Raises StackError as `bring` does.
+    """
+    home = bring(PARTS._replace(pom=pom), progress, cache=cache)
+    return JavaParts(home / "kafka", home / "registry")
+
+
+def bring(bundle: Bundle, progress: Progress = lambda _: None, *, cache: Path = CACHE) -> Path:
+    """Folder that holds what the pom names, downloaded first if the cache lacks it or was filled for another pom.
+
     Two callers at a time are safe: the second waits for the first. A broken download leaves the cache as it was.
     Raises StackError if Java or Maven is missing or Maven fails.
     """
     java()
-    home = cache / "java"
-    parts = JavaParts(home / "kafka", home / "registry")
-    wanted = hashlib.sha256(pom.read_bytes()).hexdigest()
+    home = cache / bundle.folder
+    wanted = hashlib.sha256(bundle.pom.read_bytes()).hexdigest()
     cache.mkdir(parents=True, exist_ok=True)
-    with _exclusive(cache / "java.lock"):
+    with exclusive(cache / f"{bundle.folder}.lock"):
         if not _holds(home, wanted):
-            fresh = cache / "java.partial"
+            fresh = cache / f"{bundle.folder}.partial"
             shutil.rmtree(fresh, ignore_errors=True)
-            _run_maven(pom, fresh, cache / "maven.log", progress)
+            _run_maven(bundle, fresh, cache / f"{bundle.folder}.maven.log", progress)
             (fresh / STAMP).write_text(wanted)
             shutil.rmtree(home, ignore_errors=True)
             fresh.rename(home)
-    return parts
+    return home
 
 
 def _holds(home: Path, wanted: str) -> bool:
@@ -70,19 +90,20 @@ def _holds(home: Path, wanted: str) -> bool:
 
 
 @contextmanager
-def _exclusive(lock_file: Path) -> Iterator[None]:
+def exclusive(lock_file: Path) -> Iterator[None]:
+    """Hold a lock that one process at a time may hold; waits for it."""
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _run_maven(pom: Path, target: Path, log_file: Path, progress: Progress) -> None:
+def _run_maven(bundle: Bundle, target: Path, log_file: Path, progress: Progress) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise StackError("Maven is not installed", INSTALL)
-    progress("Java parts: asking Maven for Kafka and the schema registry (about 160 MB the first time)")
+    progress(f"{bundle.name}: asking Maven for {bundle.contents}")
     # -C: a wrong checksum fails the build
-    command = [maven, "-B", "-C", "-f", str(pom), "package", f"-Dparts={target}"]
+    command = [maven, "-B", "-C", "-f", str(bundle.pom), "package", f"-Dparts={target}"]
     began = time.monotonic()
     errors: list[str] = []
     fetched = 0
@@ -94,24 +115,24 @@ def _run_maven(pom: Path, target: Path, log_file: Path, progress: Progress) -> N
     ):
         for line in _lines_or_silence(run):
             if line is None:
-                progress(f"Java parts: still working, {fetched} files in {time.monotonic() - began:.0f} s")
+                progress(f"{bundle.name}: still working, {fetched} files in {time.monotonic() - began:.0f} s")
                 continue
             log.write(line)
             if " Downloading from " in line and ".tar.gz" in line:
-                progress(f"Java parts: fetching the large one, {line.rsplit('/', 1)[-1].strip()}")
+                progress(f"{bundle.name}: fetching the large one, {line.rsplit('/', 1)[-1].strip()}")
             elif " Downloaded from " in line:
                 fetched += 1
                 if fetched % ANNOUNCE_EVERY == 0:
-                    progress(f"Java parts: {fetched} files in {time.monotonic() - began:.0f} s")
+                    progress(f"{bundle.name}: {fetched} files in {time.monotonic() - began:.0f} s")
             elif line.startswith("[ERROR]"):
                 errors.append(line.removeprefix("[ERROR]").strip())
     if run.returncode != 0:
         why = errors[0] if errors else f"exit status {run.returncode}"
         raise StackError(
-            f"Maven could not bring the Java parts: {why}",
+            f"Maven could not bring the {bundle.name}: {why}",
             f"check the network or the mirror in Maven's settings.xml and try again; its output is in {log_file}",
         )
-    progress(f"Java parts: ready after {time.monotonic() - began:.0f} s")
+    progress(f"{bundle.name}: ready after {time.monotonic() - began:.0f} s")
 
 
 def _lines_or_silence(run: subprocess.Popen[str]) -> Iterator[str | None]:
