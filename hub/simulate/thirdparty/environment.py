@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from hub.errors import ConfigurationError, SourceUnavailable
+from hub.stack.java import exclusive
 
 LOCK: Final = Path("requirements-thirdparty.lock")
 SCRIPT: Final = Path(__file__).with_name("rows.py")
@@ -19,17 +20,21 @@ Progress = Callable[[str], None]
 
 
 def rows(cache: Path, *, seed: int, households: int, progress: Progress = lambda _: None) -> Path:
-    """Folder that holds pseudopeople's rows, made now unless it is there. Takes about a minute the first time."""
+    """Folder that holds pseudopeople's rows, made now unless it is there. Takes about a minute the first time.
+
+    Two callers at a time are safe: the second waits for the first.
+    """
     made_by = hashlib.sha256(SCRIPT.read_bytes() + _lock().read_bytes()).hexdigest()[:12]
     folder = cache / f"rows-{seed}-{households}-{made_by}"
-    if folder.exists():
-        return folder
-    python = _environment(cache, progress)
-    progress(f"pseudopeople makes {households} households (seed {seed})")
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    _call([str(python), str(SCRIPT), str(seed), str(households), str(part)], "pseudopeople failed")
-    part.rename(folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    with exclusive(cache / "pseudopeople.lock"):
+        if not folder.exists():
+            python = _environment(cache, progress)
+            progress(f"pseudopeople makes {households} households (seed {seed})")
+            part = folder.with_name(folder.name + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            _call([str(python), str(SCRIPT), str(seed), str(households), str(part)], "pseudopeople failed")
+            part.rename(folder)
     return folder
 
 
