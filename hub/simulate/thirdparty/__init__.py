@@ -1,5 +1,7 @@
-"""Input that somebody else made: pseudopeople (BSD-3), written out as departments of 丽水 would hold it.
+"""Input that somebody else made, written out as departments of 丽水 would hold it.
 
-`rows` runs in an environment of its own, whose pandas and numpy the hub does not share; `offices` turns its rows into
-files and the exact list of corrupted cells; `environment` runs the first and caches what it made.
+pseudopeople (BSD-3) gives registration, insurance and assistance: `rows` runs in an environment of its own, whose
+pandas and numpy the hub does not share; `environment` runs it and caches what it made; `offices` turns its rows into
+files and the exact list of corrupted cells. Synthea (Apache-2.0) gives medical care: `synthea` runs it and caches what
+it made; `medical` turns that into drops about persons of `offices`. Neither is vendored: both are fetched.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -258,7 +259,10 @@ DATABASES: Final = {
 
 
 def write(rows: Path, root: Path, *, as_of: date, seed: int) -> list[Corrupted]:
-    """Write the three departments' files into `root/thirdparty`, and the ledger beside them; the ledger is returned."""
+    """Write the three departments' files into `root/thirdparty`, and the ledger beside them; the ledger is returned.
+
+    The folder of the fourth, which `medical` writes, is made empty.
+    """
     writer = Writer(rows, as_of, seed)
     writer.registration()
     writer.insurance()
@@ -274,6 +278,9 @@ def write(rows: Path, root: Path, *, as_of: date, seed: int) -> list[Corrupted]:
                 holders = ", ".join("?" * len(columns))
                 database.executemany(f"INSERT INTO {table} VALUES ({holders})", writer.tables[table])  # noqa: S608 — our own names
         database.close()
+    # What `medical` may have written here was about other persons; its source is read though nothing is written now.
+    shutil.rmtree(folder / "medical", ignore_errors=True)
+    (folder / "medical").mkdir()
     content = csv_bytes(COLUMNS["wages"].split(), writer.tables["wages"], "utf-8")
     place(folder / "insurance" / "wages_001.csv", content, ".done")
     (folder / "ledger.json").write_bytes(msgspec.json.format(msgspec.json.encode(writer.ledger), indent=1))
