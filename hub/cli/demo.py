@@ -11,7 +11,12 @@ from rich.console import Console
 
 @click.command(name="demo")
 @click.option("--once", is_flag=False, flag_value="1", default="", envvar="ONCE", help="end after the table (ONCE=1)")
-@click.option("--size", default="", envvar="DEMO", help="small (default) or full: ten times the people (DEMO=full)")
+@click.option(
+    "--size",
+    default="",
+    envvar="DEMO",
+    help="small (default) or full: ten times the people, and Synthea's bills (DEMO=full)",
+)
 @click.option("--store-url", default="", envvar="HUB_STORE_URL", help="PostgreSQL instead of SQLite")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
 @click.option("--report", type=click.Path(path_type=Path), default=Path("build/demo.json"), show_default=True)

@@ -72,20 +72,34 @@ def second_wave(out: Path) -> None:
 @click.option("--households", type=int, default=300, show_default=True)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="day the records are seen from; default: today")
 @click.option("--cache", type=FOLDER, default=CACHE, show_default=True, help="environment and generated rows")
-def thirdparty(out: Path, seed: int, households: int, as_of: datetime | None, cache: Path) -> None:
+@click.option(
+    "--synthea/--no-synthea",
+    "with_synthea",
+    default=False,
+    show_default=True,
+    help="also medical bills and insurance by Synthea: 200 MB by Maven, then minutes, the first time",
+)
+def thirdparty(out: Path, seed: int, households: int, as_of: datetime | None, cache: Path, with_synthea: bool) -> None:
     """Write records of pseudopeople (BSD-3) as three departments' files, with the ledger of corrupted cells.
 
     The generator has an environment of its own, made from requirements-thirdparty.lock the first time.
+    With --synthea a fourth department holds the care of Synthea's (Apache-2.0) patients, each joined with a person
+    of the same sex and year of birth. Both generators run once; what they made is kept in the cache.
 
     \b
-    Example: hub simulate thirdparty --out build/departments --households 300
+    Example:
+      hub simulate thirdparty --out build/departments --households 300
+      hub simulate thirdparty --out build/departments --synthea
     """
-    from hub.simulate.thirdparty import environment, offices
+    from hub.simulate.thirdparty import environment, medical, offices, synthea
 
     rows = environment.rows(cache, seed=seed, households=households, progress=click.echo)
     day = (as_of or datetime.now(SHANGHAI)).date()
     ledger = offices.write(rows, out, as_of=day, seed=seed)
     click.echo(f"{out / 'thirdparty'}: {len(ledger)} corrupted cells, listed in ledger.json")
+    if with_synthea:
+        tables = synthea.tables(cache, seed=seed, progress=click.echo)
+        click.echo(medical.write(tables, out, as_of=day).text)
 
 
 @command.command()

@@ -20,7 +20,7 @@ from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.simulate import departments
 from hub.simulate.oracle import Agreement, compare
-from hub.simulate.thirdparty import environment
+from hub.simulate.thirdparty import environment, medical, synthea
 from hub.simulate.thirdparty import offices as thirdparty
 from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
@@ -44,7 +44,8 @@ COMMAND_S: Final = 120.0
 class Deployment:
     """Prepared, started, fed and watched step by step; `close` stops all of it.
 
-    Files lie under `data_dir`; the stack is the caller's, who may kill its parts.
+    Files lie under `data_dir`; the stack is the caller's, who may kill its parts. `thirdparty` adds records that
+    somebody else made, `with_synthea` medical bills of these persons.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class Deployment:
         store_url: str = "",
         partitions: int = 4,
         thirdparty: bool = False,
+        with_synthea: bool = False,
         say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.data_dir = data_dir
         self._thirdparty = thirdparty
+        self._with_synthea = with_synthea
         self.settings = demo_settings(data_dir, stack, store_url, partitions)
         self.processes = Processes(self.settings)
         self._say = say
@@ -99,6 +102,9 @@ class Deployment:
         if self._thirdparty:
             rows = environment.rows(CACHE, seed=seed, households=THIRDPARTY_HOUSEHOLDS, progress=self._say)
             thirdparty.write(rows, self.offices, as_of=today, seed=seed)
+            if self._with_synthea:
+                tables = synthea.tables(CACHE, seed=seed, progress=self._say)
+                self._say(medical.write(tables, self.offices, as_of=today).text)
 
     def second_wave(self) -> None:
         """Let time pass at the departments: corrections, annulments, late and vanished records."""

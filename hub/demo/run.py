@@ -53,7 +53,13 @@ class Demo:
             stack.start()
         try:
             deployment = Deployment(
-                self._data_dir, stack, store_url=self._store_url, partitions=PARTITIONS, thirdparty=True, say=self._say
+                self._data_dir,
+                stack,
+                store_url=self._store_url,
+                partitions=PARTITIONS,
+                thirdparty=True,
+                with_synthea=self._size == "full",
+                say=self._say,
             )
             try:
                 figures = self._steps(deployment)
