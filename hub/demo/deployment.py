@@ -111,10 +111,11 @@ class Deployment:
         departments.second(self.offices)
 
     def start(self, *names: str) -> None:
-        """Start processes (default: all) and wait until each is ready."""
+        """Start processes (default: all) that were not launched, and wait until each is ready."""
         chosen = names or tuple(COMMANDS)
         for name in chosen:
-            self.processes.launch(name)
+            if name not in self.processes:
+                self.processes.launch(name)
         for name in chosen:
             self.processes.wait_ready(name)
             self._say(f"hub {name} is ready")

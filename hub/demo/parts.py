@@ -87,10 +87,9 @@ class Processes:
         self._running: dict[str, ManagedProcess] = {}
         self._environment = {**inherited, **environment_of(settings)}
 
-    def start(self, name: str) -> None:
-        """Start one and wait until it is ready. StackError with the end of its log when it is not."""
-        self.launch(name)
-        self.wait_ready(name)
+    def __contains__(self, name: str) -> bool:
+        """Whether one was launched."""
+        return name in self._running
 
     def wait_ready(self, name: str) -> None:
         """Wait until one that was launched says that it is ready."""

@@ -81,6 +81,7 @@ class Demo:
     def _steps(self, deployment: Deployment) -> shown.Figures:
         with self._step("prepare 建库建主题"):
             deployment.prepare()
+            deployment.processes.launch("quality")  # Great Expectations takes seconds to import
         with self._step("offices 生成部门数据"):
             deployment.first_wave(seed=SEED, households=HOUSEHOLDS[self._size])
         with self._step("processes 启动进程"):
