@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from hashlib import blake2b
 from typing import Final
 
@@ -29,7 +30,7 @@ from hub.errors import ConfigurationError, DataFault, Transient
 from hub.ops.clock import Clock
 from hub.ops.logs import logger
 from hub.settings import Settings
-from hub.store.db import session, upsert
+from hub.store.db import session, upsert, write_what_fits
 from hub.store.models import Outbox, QuarantineRow, Release
 from hub.streams.codec import Codec
 from hub.streams.consumers import StoreConsumer
@@ -128,9 +129,10 @@ class Dispatcher:
                 stop_all.set()
 
     def _serve(self, stop: threading.Event) -> None:
-        consumer = StoreConsumer(self._settings, NAME, [ALERTS.name], self._engine)
-        out = producer(self._settings)
-        try:
+        with (
+            closing(StoreConsumer(self._settings, NAME, [ALERTS.name], self._engine)) as consumer,
+            closing(producer(self._settings)) as out,
+        ):
             self._reading = True
             while not stop.is_set():
                 taken = self._take(consumer)
@@ -139,8 +141,6 @@ class Dispatcher:
                 if time.monotonic() - self._measured >= GAUGE_S:
                     self._measured = time.monotonic()
                     self._measure(consumer, idle=not taken)
-        finally:
-            consumer.close()
 
     def _take(self, consumer: StoreConsumer) -> int:
         """One batch: read, decode, write with its offsets. Returns the messages read."""
@@ -148,7 +148,7 @@ class Dispatcher:
         if not messages:
             consumer.settle()
             return 0
-        alerts: list[Alert] = []
+        alerts: list[tuple[KafkaMessage, Alert]] = []
         unreadable: list[tuple[KafkaMessage, DataFault]] = []
         for message in messages:
             self._last_timestamp_ms = message.timestamp()[1]
@@ -161,17 +161,24 @@ class Dispatcher:
                 unreadable.append((message, fault))
                 continue
             if isinstance(alert, Alert):
-                alerts.append(alert)
-        stray = sorted({alert.line for alert in alerts} - self._lines.keys())
+                alerts.append((message, alert))
+        stray = sorted({alert.line for _message, alert in alerts} - self._lines.keys())
         if stray:
             raise ConfigurationError(
                 f"alerts for {', '.join(stray)}, which the register of lines lacks — add the line and start again"
             )
         now = self._clock.now_ms()
+        taken: list[tuple[Alert, str]] = []
         with session(self._engine) as db:
             releases = tuple(db.scalars(select(Release)))
             gate = Gate(region=self._settings.region, releases=releases, budgets=self._register.delivery.budgets)
-            taken = take(db, alerts, gate, now)
+
+            def write(some: Sequence[tuple[KafkaMessage, Alert]]) -> None:
+                found = take(db, [alert for _message, alert in some], gate, now)
+                db.flush()  # what the database refuses is not taken
+                taken.extend(found)
+
+            unreadable += [(message, _unkept()) for message, _alert in write_what_fits(db, alerts, write)]
             self._quarantine(db, unreadable, now)
             consumer.record_offsets(db)
         for alert, state in taken:
@@ -237,3 +244,14 @@ class Dispatcher:
             _DEPTH.labels(line, state).set(count)
             if state == "pending":
                 _AGE.labels(line).set(max(0, now - oldest) / 1000)
+
+
+def _unkept() -> DataFault:
+    return DataFault(
+        ALERTS.name,
+        "unreadable",
+        "value",
+        "schema_misfit",
+        "a text longer than any of the hub's, or with a NUL in it",
+        "see who writes to alerts.v1 beside the worker",
+    )

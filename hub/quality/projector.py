@@ -105,7 +105,6 @@ PROJECTIONS: Final[Mapping[str, Callable[[Session, Sequence[Any]], None]]] = {
 """Topic → what writes its messages into the store."""
 
 
-def project(db: Session, messages: Mapping[str, Sequence[Message]]) -> None:
-    """Write decoded messages, by topic, in the caller's transaction."""
-    for topic, batch in messages.items():
-        PROJECTIONS[topic](db, batch)
+def project(db: Session, topic: str, messages: Sequence[Message]) -> None:
+    """Write decoded messages of a topic, in the caller's transaction."""
+    PROJECTIONS[topic](db, messages)

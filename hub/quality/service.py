@@ -3,6 +3,9 @@
 A micro-batch is what arrived for one (source, topic) within one reading, bounded by count and by time. Results and
 offsets are one SQL transaction; results are published from the store afterwards and marked, so that each is
 published at least once and carries the same run id when it is published again. Beside it, the projector.
+
+A message that cannot be read or kept never ends the process: it would end again at every start. Such a source event
+goes to quarantine by the worker; another message is skipped, counted and named in the log, and stays in its topic.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 from confluent_kafka import Message as KafkaMessage
@@ -31,7 +35,7 @@ from hub.quality.projector import PROJECTIONS, project
 from hub.quality.reports import result_of
 from hub.quality.runner import Checked, SuiteRunner
 from hub.settings import Settings
-from hub.store.db import session, upsert
+from hub.store.db import session, upsert, write_what_fits
 from hub.store.models import QualityResultRow
 from hub.streams.codec import Codec
 from hub.streams.consumers import StoreConsumer
@@ -47,11 +51,22 @@ BATCH_SECONDS: Final = 2.0
 RETRY_S: Final = 3.0
 """Pause after a Transient error before starting again from the store."""
 
+UNKEPT: Final = "not_kept"
+"""Reason of what the database refuses, beside the codec's own."""
+
 _CHECKED = Counter("hub_quality_records", "Records checked by the expectation suites", ("source",))
 _RESULTS = Counter("hub_quality_results", "Results of expectations", ("source", "outcome"))
 _RUN = Histogram("hub_quality_run_seconds", "Seconds one suite took on one micro-batch", ("topic",))
+_SKIPPED = Counter("hub_quality_skipped", "Messages that could not be read or kept", ("topic", "reason"))
 _LAG = Gauge("hub_quality_lag_records", "Records not yet checked or projected", ("reader",))
 _LAG_SECONDS = Gauge("hub_quality_lag_seconds", "Age of the oldest record of the last batch, 0 when idle", ("reader",))
+
+
+class _Read(NamedTuple):
+    """A message and what it says."""
+
+    message: KafkaMessage
+    body: Message
 
 
 class Quality:
@@ -79,10 +94,12 @@ class Quality:
                     stop.wait(RETRY_S)
 
     def _serve(self, stop: threading.Event) -> None:
-        records = StoreConsumer(self._settings, "quality", [topic.name for topic in SOURCE_TOPICS], self._engine)
-        projected = StoreConsumer(self._settings, "quality-projector", list(PROJECTIONS), self._engine)
-        out = producer(self._settings)
-        try:
+        sources = [topic.name for topic in SOURCE_TOPICS]
+        with (
+            closing(StoreConsumer(self._settings, "quality", sources, self._engine)) as records,
+            closing(StoreConsumer(self._settings, "quality-projector", list(PROJECTIONS), self._engine)) as projected,
+            closing(producer(self._settings)) as out,
+        ):
             self.ready = True
             while not stop.is_set():
                 worked = self._check(records, out) + self._project(projected)
@@ -93,9 +110,6 @@ class Quality:
                     _LAG.labels("projector").set(sum(projected.lag().values()))
                     _LAG_SECONDS.labels("suites").set(0)
                     _LAG_SECONDS.labels("projector").set(0)
-        finally:
-            records.close()
-            projected.close()
 
     def _check(self, consumer: StoreConsumer, out: Producer) -> int:
         """One micro-batch: read, check, store with offsets, publish. Returns the records read."""
@@ -109,14 +123,14 @@ class Quality:
             event = self._decode(message)
             if event is not None:
                 grouped[event.header.source, event.topic].append((message, event))
-        results = [
-            result
-            for (source, topic), batch in sorted(grouped.items())
-            for result in self._results(source, topic, batch)
-        ]
+        runs = [self._results(source, topic, batch) for (source, topic), batch in sorted(grouped.items())]
         with session(self._engine) as db:
-            store_results(db, results)
+            refused = write_what_fits(db, runs, lambda some: store_results(db, [one for run in some for one in run]))
             consumer.record_offsets(db)
+        for run in refused:
+            # The name of the source may be what the database refuses, so it is not told.
+            _SKIPPED.labels(RESULTS.name, UNKEPT).inc(len(run))
+            self._log.error("results of a run could not be kept", topic=run[0].topic, run=run[0].run_id)
         self._publish(out)
         return len(messages)
 
@@ -162,16 +176,39 @@ class Quality:
         if not messages:
             return 0
         _LAG_SECONDS.labels("projector").set(_age_s(messages))
-        decoded: dict[str, list[Message]] = defaultdict(list)
+        decoded: dict[str, list[_Read]] = defaultdict(list)
+        skipped: list[tuple[KafkaMessage, str]] = []
         for message in messages:
             value = message.value()
-            body = None if value is None else self._codec.decode(message.topic(), value)
-            if body is not None and not isinstance(body, Event):
-                decoded[message.topic()].append(body)
+            if value is None:
+                continue  # nobody deletes on these topics; a tombstone says nothing
+            try:
+                body = self._codec.decode(message.topic(), value)
+            except DataFault as fault:
+                skipped.append((message, fault.reason))
+                continue
+            if not isinstance(body, Event):  # a projected topic has messages only
+                decoded[message.topic()].append(_Read(message, body))
         with session(self._engine) as db:
-            project(db, decoded)
+            for topic, batch in decoded.items():
+                refused = write_what_fits(db, batch, partial(_write, db, topic))
+                skipped += [(read.message, UNKEPT) for read in refused]
             consumer.record_offsets(db)
+        for message, reason in skipped:
+            _SKIPPED.labels(message.topic(), reason).inc()
+            self._log.error(
+                "message skipped: it stays in its topic",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+                reason=reason,
+                remedy="find out who produced it and have it produced again as its schema says",
+            )
         return len(messages)
+
+
+def _write(db: Session, topic: str, batch: Sequence[_Read]) -> None:
+    project(db, topic, [read.body for read in batch])
 
 
 def _fill(consumer: StoreConsumer) -> list[KafkaMessage]:

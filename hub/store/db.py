@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from hub.errors import ConfigurationError, StoreUnavailable
@@ -22,6 +22,8 @@ BUSY_TIMEOUT_MS = 30_000
 
 _MAX_BOUND = 900
 """Bound parameters a statement may hold on the oldest SQLite that Python 3.11 ships with (999), with room to spare."""
+
+Item = TypeVar("Item")
 
 
 def open_store(url: str) -> Engine:
@@ -120,6 +122,22 @@ def upsert(
         result = db.execute(statement)
         written += max(0, getattr(result, "rowcount", 0))
     return written
+
+
+def write_what_fits(db: Session, items: Sequence[Item], write: Callable[[Sequence[Item]], None]) -> list[Item]:
+    """Write items together; where the database refuses a value, each alone. Returns those it refuses, of which
+    nothing is written.
+
+    PostgreSQL refuses a text that is longer than its column or that holds a NUL; no schema keeps either out.
+    """
+    try:
+        with db.begin_nested():
+            write(items)
+    except DataError:
+        if len(items) == 1:
+            return list(items)
+        return [refused for item in items for refused in write_what_fits(db, [item], write)]
+    return []
 
 
 def migrate(url: str) -> None:

@@ -51,9 +51,9 @@ MESSAGES: Final[dict[str, type[Any]]] = {
 
 CONTRIBUTIONS: Final = "contributions.v1"
 _FACT_FIELDS: Final = tuple(name for name in Fact.__struct_fields__ if name not in ("topic", "payload"))
+_DATED: Final[tuple[type[Any], ...]] = (Header, *MESSAGES.values())
 _INSTANTS: Final = {
-    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.name.endswith(("_at", "_time")))
-    for kind in (Header, *MESSAGES.values())
+    kind: tuple(name for name in kind.__struct_fields__ if name.endswith(("_at", "_time"))) for kind in _DATED
 }
 _YEARS: Final = range(day_start_ms(date(1, 1, 2)), day_start_ms(date(9999, 12, 31)))
 """Instants that are a day in every zone; a long holds many that are none, and end whoever asks for theirs."""

@@ -165,6 +165,7 @@ class Bench:
         self.store.dispose()
         self.theirs.dispose()
         self.codec.close()
+        self._producer.close()
 
     # --- alerts ------------------------------------------------------------------------------------------------
 
@@ -442,6 +443,24 @@ def test_an_unreadable_alert_is_kept_sealed_and_the_next_one_goes(bench: Bench) 
         vault.close()
     assert (row.stage, row.reason, row.state) == ("dispatcher", "bad_magic", "waiting")
     assert poison not in row.original
+
+
+@pytest.mark.parametrize("bench", ["postgresql"], indirect=True)
+def test_an_alert_that_the_database_refuses_is_kept_sealed_and_the_others_go(bench: Bench) -> None:
+    """It decodes, and holds a text that no column takes: it would end every dispatcher in turn."""
+    bench.publish(
+        bench.alert(0), bench.alert(1, title="x" * 300), bench.alert(2, title="x\0"), bench.alert(3), bench.alert(4)
+    )
+    bench.start("dispatch")
+    good = {alert_id(f"{bench.prefix}-{number}") for number in (0, 3, 4)}
+    assert until(lambda: good <= {row.alert_id for row in bench.outbox()})
+    assert until(lambda: bench.count(QuarantineRow) == 2)
+    assert {row.alert_id for row in bench.outbox()} & bench.ours(5) == good
+    with session(bench.store, writes=False) as db:
+        rows = {(row.stage, row.topic, row.reason, row.state) for row in db.scalars(select(QuarantineRow))}
+        history = db.scalar(select(func.count()).where(CaseHistory.alert_id.in_(bench.ours(5))))
+    assert rows == {("dispatcher", ALERTS.name, "schema_misfit", "waiting")}
+    assert history == 3
 
 
 def test_a_dispatcher_that_cannot_sign_ends_and_says_why(bench: Bench) -> None:

@@ -6,14 +6,16 @@ import uuid
 
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine, select
+from structlog.testing import capture_logs
 
 from hub.divisions import county_codes
 from hub.domain.messages import Conflict, ConflictParty, FindingChange, Message, Missing, Quarantined
 from hub.quality.projector import PROJECTIONS, project_conflicts, project_findings, project_quarantine
 from hub.quality.service import Quality
 from hub.settings import Settings
-from hub.store.db import session
+from hub.store.db import session, write_what_fits
 from hub.store.models import ConflictRow, ConsumerOffset, FindingRow, QuarantineRow
 from hub.streams.codec import Codec
 from hub.streams.producers import Producer
@@ -157,6 +159,57 @@ def test_the_process_projects_what_is_published(place: Settings, engine: Engine,
         publish("findings.v1", home, msgspec.structs.replace(finding_, sequence=6))
         wait(lambda: standing()[0] == 6 and offsets(engine) == ends(place.brokers), "all read")
     assert standing() == (6, "OPEN", "dropped")
+
+
+def test_what_the_database_refuses_is_left_out_alone(engine: Engine) -> None:
+    """A text no column takes: the messages around it are kept, and so is what the transaction writes after."""
+    bad = [msgspec.structs.replace(FINDING, subject="x\0"), msgspec.structs.replace(FINDING, rule="r" * 65)]
+    batch = [FINDING, *bad, msgspec.structs.replace(FINDING, rule="tekun")]
+    with session(engine) as db:
+        refused = write_what_fits(db, batch, lambda some: project_findings(db, some))
+        db.add(ConsumerOffset(consumer="c", topic="t", partition=0, next_offset=4))
+    takes_anything = engine.dialect.name == "sqlite"
+    assert refused == ([] if takes_anything else bad)
+    with session(engine, writes=False) as db:
+        rules = {rule for rule in db.scalars(select(FindingRow.rule)) if len(rule) < 65}
+        assert rules == {"dibao", "tekun"}
+        assert db.scalar(select(ConsumerOffset.next_offset)) == 4
+
+
+def test_what_cannot_be_read_or_kept_is_skipped_counted_and_named(
+    place: Settings, engine: Engine, out: Producer, codec: Codec
+) -> None:
+    """On every projected topic; the process goes on, its offsets move, and the log names the place and no content."""
+    one = uuid.uuid4().hex
+    secret = f"secret {one}".encode()
+    unkept = msgspec.structs.replace(BAD, quarantine_id=one[:8], locator="x" * 300)
+    before = {(topic, reason): skipped(topic, reason) for topic in PROJECTIONS for reason in ("bad_magic", "not_kept")}
+    for topic in PROJECTIONS:
+        out.send(topic, "k", secret)
+    out.send("quarantine.v1", unkept.quarantine_id, codec.encode("quarantine.v1", unkept))
+    out.send("quarantine.v1", one, codec.encode("quarantine.v1", msgspec.structs.replace(BAD, quarantine_id=one)))
+    out.flush()
+    with capture_logs() as logs, working(Quality(place, engine, county_codes())):
+        wait(lambda: offsets(engine) == ends(place.brokers), "all read")
+    with session(engine, writes=False) as db:
+        assert db.get(QuarantineRow, one) is not None
+        kept_anyway = db.get(QuarantineRow, unkept.quarantine_id) is not None
+    for topic in PROJECTIONS:
+        # On the other database the process reads the same broker from its start again.
+        assert skipped(topic, "bad_magic") > before[topic, "bad_magic"]
+    told = [line for line in logs if line["event"].startswith("message skipped")]
+    assert {line["topic"] for line in told if line["reason"] == "bad_magic"} == set(PROJECTIONS)
+    assert all(isinstance(line["partition"], int) and isinstance(line["offset"], int) for line in told)
+    assert kept_anyway == (engine.dialect.name == "sqlite")
+    assert [line["topic"] for line in told if line["reason"] == "not_kept"][-1:] == (
+        [] if kept_anyway else ["quarantine.v1"]
+    )
+    assert "secret" not in str(logs) and "x" * 300 not in str(logs)
+
+
+def skipped(topic: str, reason: str) -> float:
+    """Messages of a topic that were skipped so far."""
+    return REGISTRY.get_sample_value("hub_quality_skipped_total", {"topic": topic, "reason": reason}) or 0.0
 
 
 def offsets(engine: Engine) -> int:
