@@ -2,7 +2,8 @@
 
 A micro-batch is what arrived for one (source, topic) within one reading, bounded by count and by time. Results and
 offsets are one SQL transaction; results are published from the store afterwards and marked, so that each is
-published at least once and carries the same run id when it is published again. Beside it, the projector.
+published at least once and carries the same run id when it is published again. Beside it, the projector, and the
+pruning of old results.
 
 A message that cannot be read or kept never ends the process: it would end again at every start. Such a source event
 goes to quarantine by the worker; another message is skipped, counted and named in the log, and stays in its topic.
@@ -14,7 +15,7 @@ import hashlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final, NamedTuple
@@ -26,13 +27,14 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from hub.domain.messages import Event, Message, QualityResult
-from hub.domain.times import local_date
+from hub.domain.times import DAY_MS, local_date
 from hub.errors import DataFault, Transient
 from hub.ops.clock import Clock
 from hub.ops.logs import logger
 from hub.quality.frames import frame_of
 from hub.quality.projector import PROJECTIONS, project
 from hub.quality.reports import result_of
+from hub.quality.retention import prune
 from hub.quality.runner import Checked, SuiteRunner
 from hub.settings import Settings
 from hub.store.db import session, upsert, write_what_fits
@@ -51,6 +53,9 @@ BATCH_SECONDS: Final = 2.0
 RETRY_S: Final = 3.0
 """Pause after a Transient error before starting again from the store."""
 
+PRUNE_S: Final = 3600.0
+"""Pause between two passes over old results: what is kept is counted in days."""
+
 UNKEPT: Final = "not_kept"
 """Reason of what the database refuses, beside the codec's own."""
 
@@ -58,6 +63,7 @@ _CHECKED = Counter("hub_quality_records", "Records checked by the expectation su
 _RESULTS = Counter("hub_quality_results", "Results of expectations", ("source", "outcome"))
 _RUN = Histogram("hub_quality_run_seconds", "Seconds one suite took on one micro-batch", ("topic",))
 _SKIPPED = Counter("hub_quality_skipped", "Messages that could not be read or kept", ("topic", "reason"))
+_PRUNED = Counter("hub_quality_pruned_results", "Results deleted because they are older than is kept")
 _LAG = Gauge("hub_quality_lag_records", "Records not yet checked or projected", ("reader",))
 _LAG_SECONDS = Gauge("hub_quality_lag_seconds", "Age of the oldest record of the last batch, 0 when idle", ("reader",))
 
@@ -80,6 +86,8 @@ class Quality:
         self._codec = Codec(settings.registry_url)
         self._runner = SuiteRunner(settings.expectations)
         self._log = logger("quality")
+        self._pruning: Iterator[int] = iter(())
+        self._prune_due = 0.0
         self.ready = False
 
     def run(self, stop: threading.Event) -> None:
@@ -103,6 +111,7 @@ class Quality:
             self.ready = True
             while not stop.is_set():
                 worked = self._check(records, out) + self._project(projected)
+                self._prune()
                 if not worked:
                     records.settle()
                     projected.settle()
@@ -205,6 +214,15 @@ class Quality:
                 remedy="find out who produced it and have it produced again as its schema says",
             )
         return len(messages)
+
+    def _prune(self) -> None:
+        """One bounded step of a pass over old results, when one is due: reading goes on between two steps."""
+        deleted = next(self._pruning, None)
+        if deleted is not None:
+            _PRUNED.inc(deleted)
+        elif time.monotonic() >= self._prune_due:
+            self._prune_due = time.monotonic() + PRUNE_S
+            self._pruning = prune(self._engine, self._clock.now_ms() - self._settings.quality_keep_days * DAY_MS)
 
 
 def _write(db: Session, topic: str, batch: Sequence[_Read]) -> None:
