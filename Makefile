@@ -44,7 +44,7 @@ schemas-check:  ## no schema changed in a way an old reader or record cannot fol
 	$(BIN)/hub schemas check
 
 pytest:  ## all tests, on the real parts (ARGS='-k stack': some of them; ARGS='-n 0': without workers)
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 format:  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from hub.stack import LocalStack, PostgresServer
 from hub.stack.java import JavaParts, resolve
@@ -21,21 +22,31 @@ hypothesis.settings.register_profile("hub", deadline=None)  # a busy machine is 
 hypothesis.settings.load_profile("hub")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For workers: one group a file, since its fixtures are costly; whole deployments one after another, and first.
+class FileByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """A file's tests go to one worker, since its fixtures are costly, and whole deployments to one after another.
 
-    Two of them at a time would starve each other, and one that began last would be waited for alone.
+    Two deployments at a time would starve each other.
     """
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        group = "deployments" if _deploys(item) else str(item.path.relative_to(config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_deploys, reverse=True)  # stable: the rest keeps its order
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "deployments" if _deploys(file) else file
 
 
-def _deploys(item: pytest.Item) -> bool:
-    return item.path.parent.name == "faults"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How workers share the tests."""
+    return FileByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers, deployments first: one that began last would be waited for alone."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _deploys(item.nodeid), reverse=True)  # stable: the rest keeps its order
+
+
+def _deploys(nodeid: str) -> bool:
+    return nodeid.startswith("tests/faults/")
 
 
 @pytest.fixture(scope="session")
