@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
 from connectors.loading import load_sources
@@ -415,8 +416,7 @@ def test_the_commands_say_what_is_there(deployment: Deployment, folder: Path, mo
         shown = runner.invoke(hub, ["quarantine", "show", row.quarantine_id[:8]])
         failed = runner.invoke(hub, ["quarantine", "replay", "--source", "told"])
         with session(deployment.engine) as db:
-            row.stage = "dispatcher"
-            db.merge(row)
+            db.execute(update(QuarantineRow).values(stage="dispatcher"))
         refused = runner.invoke(hub, ["quarantine", "replay", row.quarantine_id[:8]])
         validated = runner.invoke(hub, ["connect", "--validate"])
         accepted = runner.invoke(hub, ["connect", "--accept-shrink", "told"])
