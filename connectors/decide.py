@@ -18,8 +18,10 @@ Outcome = Literal["published", "unchanged", "superseded"]
 class Held(Struct, frozen=True, kw_only=True):
     """What was last published of a record for one person.
 
-    `source_version` is the highest the source has shown. `settled` is False where the event was written down to be
-    published, and its acknowledgement never noted: it is published again as it was.
+    `source_version` is the highest the source has shown. `own_from` is the lowest version of the record that the hub
+    took by itself (None: it took none); a late version of the source at or above it may be one of these. `settled` is
+    False where the event was written down to be published, and its acknowledgement never noted: it is published again
+    as it was.
     """
 
     version: int
@@ -28,6 +30,7 @@ class Held(Struct, frozen=True, kw_only=True):
     live: bool
     received_at: int
     settled: bool
+    own_from: int | None = None
 
 
 class Step(NamedTuple):
@@ -51,30 +54,42 @@ def upsert(
     """A row: `wanted` is person → digest of the content. `source_version` None: the hub counts.
 
     An older version than one seen is superseded; from a source that is read once (a file) it is published all the
-    same, so that the log is whole, wherever something newer is known to stand above it.
+    same, so that the log is whole, wherever something newer is known to stand above it and the hub itself never spoke
+    under its version.
     """
     seen = max((one.source_version for one in held.values()), default=-1)
+    own_from = _own_from(held)
     if source_version is not None and source_version < seen:
+        free = read_once and (own_from is None or source_version < own_from)
         late = [
             Step(person, "UPSERT", source_version, now_ms, None)
             for person in wanted
-            if read_once and (above := held.get(person)) is not None and above.version > source_version
+            if free and (above := held.get(person)) is not None and above.version > source_version
         ]
         return "superseded", late
     seen = seen if source_version is None else source_version
     version = _next(held, source_version)
+    own_from = _own_from(held, version, source_version)
     steps = [
         step
         for person, one in held.items()
         if person not in wanted
-        for step in _annul(person, one, version, seen, now_ms)
+        for step in _annul(person, one, version, seen, now_ms, own_from)
     ]
     for person, digest in wanted.items():
         one = held.get(person)
         if one is not None and one.live and one.digest == digest and (one.settled or seen <= one.source_version):
             steps += _again(person, one, "UPSERT", seen)
         else:
-            new = Held(version=version, source_version=seen, digest=digest, live=True, received_at=now_ms, settled=True)
+            new = Held(
+                version=version,
+                source_version=seen,
+                digest=digest,
+                live=True,
+                received_at=now_ms,
+                settled=True,
+                own_from=own_from,
+            )
             steps.append(Step(person, "UPSERT", version, now_ms, new))
     return _outcome(steps), steps
 
@@ -88,9 +103,10 @@ def annul(
         return "superseded", []
     seen = seen if source_version is None else source_version
     version = _next(held, source_version)
-    steps = [step for person, one in held.items() for step in _annul(person, one, version, seen, now_ms)]
+    own_from = _own_from(held, version, source_version)
+    steps = [step for person, one in held.items() for step in _annul(person, one, version, seen, now_ms, own_from)]
     if not held:
-        steps = [_annulment(person, version, seen, now_ms) for person in people]
+        steps = [_annulment(person, version, seen, now_ms, own_from) for person in people]
     return _outcome(steps), steps
 
 
@@ -101,12 +117,28 @@ def _next(held: Mapping[str, Held], source_version: int | None) -> int:
     return source_version if source_version is not None and source_version > top else top + 1
 
 
-def _annul(person: str, one: Held, version: int, seen: int, now_ms: int) -> list[Step]:
-    return [_annulment(person, version, seen, now_ms)] if one.live else _again(person, one, "ANNUL", seen)
+def _own_from(held: Mapping[str, Held], version: int | None = None, source_version: int | None = None) -> int | None:
+    """Lowest version the hub took by itself, of those held and `version` where it is not the source's."""
+    own = [one.own_from for one in held.values() if one.own_from is not None]
+    if version is not None and version != source_version:
+        own.append(version)
+    return min(own, default=None)
 
 
-def _annulment(person: str, version: int, seen: int, now_ms: int) -> Step:
-    new = Held(version=version, source_version=seen, digest="", live=False, received_at=now_ms, settled=True)
+def _annul(person: str, one: Held, version: int, seen: int, now_ms: int, own_from: int | None) -> list[Step]:
+    return [_annulment(person, version, seen, now_ms, own_from)] if one.live else _again(person, one, "ANNUL", seen)
+
+
+def _annulment(person: str, version: int, seen: int, now_ms: int, own_from: int | None) -> Step:
+    new = Held(
+        version=version,
+        source_version=seen,
+        digest="",
+        live=False,
+        received_at=now_ms,
+        settled=True,
+        own_from=own_from,
+    )
     return Step(person, "ANNUL", version, now_ms, new)
 
 

@@ -99,8 +99,9 @@ class Records:
             table.live,
             table.received_at,
             table.batch,
+            table.own_from,
         ).where(table.source == self._source, table.topic == topic, *where)
-        for record_id, person, version, source_version, digest, live, received_at, batch in db.execute(query):
+        for record_id, person, version, source_version, digest, live, received_at, batch, own_from in db.execute(query):
             found.setdefault(record_id, {})[person] = Held(
                 version=version,
                 source_version=source_version,
@@ -108,6 +109,7 @@ class Records:
                 live=live,
                 received_at=received_at,
                 settled=batch not in self._open,
+                own_from=own_from,
             )
 
     def begin(self, rows: Mapping[tuple[str, str, str], Held], now_ms: int) -> None:
@@ -126,13 +128,14 @@ class Records:
                 "live": held.live,
                 "batch": self._batch,
                 "received_at": held.received_at,
+                "own_from": held.own_from,
             }
             for (topic, record_id, person), held in sorted(rows.items())
         ]
         with session(self._engine) as db:
             insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
             statement = insert(IngestRecord)
-            changed = ("version", "source_version", "digest", "live", "batch", "received_at")
+            changed = ("version", "source_version", "digest", "live", "batch", "received_at", "own_from")
             # One statement for many rows (executemany): several times as fast as one with many values.
             db.connection().execute(
                 statement.on_conflict_do_update(

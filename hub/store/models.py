@@ -265,6 +265,7 @@ class IngestRecord(Base):
     person: Mapped[str] = mapped_column(String(TOKEN), primary_key=True)  # a tie is published once for each end
     version: Mapped[int]  # as published
     source_version: Mapped[int]  # the highest the source has shown; the hub's own annulments do not count here
+    own_from: Mapped[int | None]  # the lowest version the hub took by itself
     digest: Mapped[str] = mapped_column(String(TOKEN))  # of the content, to see an unchanged row
     live: Mapped[bool] = mapped_column(Boolean)
     batch: Mapped[int]

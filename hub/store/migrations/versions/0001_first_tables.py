@@ -105,6 +105,7 @@ def upgrade() -> None:
         sa.Column("person", sa.String(length=64), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("source_version", sa.BigInteger(), nullable=False),
+        sa.Column("own_from", sa.BigInteger(), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("live", sa.Boolean(), nullable=False),
         sa.Column("batch", sa.BigInteger(), nullable=False),
