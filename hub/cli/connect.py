@@ -89,7 +89,7 @@ def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
     from hub.store.db import migrate, open_store
     from hub.vault.cards import open_vault
 
-    configure("connectors")
+    configure("connector")
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     migrate(chosen.store)
@@ -107,7 +107,7 @@ def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
     parts = open_parts(chosen, open_vault(chosen))
     connectors = Connectors(chosen, mappings, open_store(chosen.store), parts, report)
     health = HealthServer(chosen.bind, chosen.connector_port, ready=connectors.ready)
-    heartbeat = announce(chosen.store, "connectors", health.url)
+    heartbeat = announce(chosen.store, "connector", health.url)
     try:
         if not once:
             connectors.run(stop)

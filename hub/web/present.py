@@ -120,6 +120,7 @@ QUARANTINE_STATE: Final = {
     "dropped": "已放弃",
 }
 FIGURE: Final = {
+    "hub_connector_lag_seconds": "最新记录距今（秒）",
     "hub_worker_lag_records": "未处理的记录",
     "hub_worker_lag_seconds": "滞后（秒）",
     "hub_worker_restoring_partitions": "正在恢复的分区",
@@ -142,6 +143,7 @@ PROCESS: Final = {
 PROCESS_DETAIL: Final = {
     "": "—",
     "reading": "正在读取",
+    "receiving": "正在接收",
     "serving": "正在服务",
     "waiting": "等待 Kafka、模式注册中心或数据库",
     "not sending": "没有在派送",

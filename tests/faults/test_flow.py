@@ -50,6 +50,7 @@ def test_records_become_acknowledged_alerts(
             reasons = set(db.scalars(select(QuarantineRow.reason)))
         assert {"bad_magic", "truncated", "unknown_schema", "null_key", "citizen_id_check"} <= reasons
         assert_agrees_with_the_oracle(made)
+        made.hub("doctor")  # fails unless it finds every part, and every process by its name
 
         made.hub("release", "--all")
         made.wait("release")
