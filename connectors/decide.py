@@ -58,8 +58,8 @@ def upsert(
     under its version.
     """
     seen = max((one.source_version for one in held.values()), default=-1)
-    own_from = _own_from(held)
     if source_version is not None and source_version < seen:
+        own_from = _own_from(held)
         free = read_once and (own_from is None or source_version < own_from)
         late = [
             Step(person, "UPSERT", source_version, now_ms, None)
@@ -68,8 +68,7 @@ def upsert(
         ]
         return "superseded", late
     seen = seen if source_version is None else source_version
-    version = _next(held, source_version)
-    own_from = _own_from(held, version, source_version)
+    version, own_from = _next(held, source_version)
     steps = [
         step
         for person, one in held.items()
@@ -102,27 +101,25 @@ def annul(
     if source_version is not None and source_version < seen:
         return "superseded", []
     seen = seen if source_version is None else source_version
-    version = _next(held, source_version)
-    own_from = _own_from(held, version, source_version)
+    version, own_from = _next(held, source_version)
     steps = [step for person, one in held.items() for step in _annul(person, one, version, seen, now_ms, own_from)]
     if not held:
         steps = [_annulment(person, version, seen, now_ms, own_from) for person in people]
     return _outcome(steps), steps
 
 
-def _next(held: Mapping[str, Held], source_version: int | None) -> int:
+def _next(held: Mapping[str, Held], source_version: int | None) -> tuple[int, int | None]:
+    """The version to take, and the lowest that the hub has taken by itself with it: the source's own goes first."""
     top = max((one.version for one in held.values()), default=None)
-    if top is None:
-        return 1 if source_version is None else source_version
-    return source_version if source_version is not None and source_version > top else top + 1
+    own_from = _own_from(held)
+    if source_version is not None and (top is None or source_version > top):
+        return source_version, own_from
+    version = 1 if top is None else top + 1
+    return version, version if own_from is None else min(own_from, version)
 
 
-def _own_from(held: Mapping[str, Held], version: int | None = None, source_version: int | None = None) -> int | None:
-    """Lowest version the hub took by itself, of those held and `version` where it is not the source's."""
-    own = [one.own_from for one in held.values() if one.own_from is not None]
-    if version is not None and version != source_version:
-        own.append(version)
-    return min(own, default=None)
+def _own_from(held: Mapping[str, Held]) -> int | None:
+    return min((one.own_from for one in held.values() if one.own_from is not None), default=None)
 
 
 def _annul(person: str, one: Held, version: int, seen: int, now_ms: int, own_from: int | None) -> list[Step]:

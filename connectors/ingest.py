@@ -18,35 +18,18 @@ from connectors.files import KEPT_BYTES
 from connectors.loading import mapping_hash
 from connectors.mapping import SourceMapping, Stream
 from connectors.original import pack_file, pack_row
+from connectors.parts import Parts
 from connectors.records import Records
 from connectors.source import Batch, Position, Row, Unreadable
 from connectors.values import Misfit
 from hub.domain.messages import Event, Header, Quarantined
 from hub.errors import DataFault, SchemaError
-from hub.ops.clock import Clock
-from hub.streams.codec import Codec
-from hub.streams.producers import Producer
 from hub.streams.topics import EVENT_BYTES, QUARANTINE
-from hub.vault.cards import IdentityCard, RecordId, Vault
+from hub.vault.cards import IdentityCard, RecordId
 
 ENVELOPE_BYTES: Final = 2048  # what key, headers and batch add to a value, so that the broker still takes it
 QUARANTINED: Final = "quarantine"
 """Under this topic the store remembers what was quarantined, so that a row that stays bad is said once."""
-
-
-class Parts(NamedTuple):
-    """The parts a batch goes through; one set serves all sources of a process."""
-
-    vault: Vault
-    codec: Codec
-    producer: Producer
-    clock: Clock
-    partitions: int
-
-    def close(self) -> None:
-        """Let go of broker and registry. The vault is closed by whoever opened it."""
-        self.producer.close()
-        self.codec.close()
 
 
 class Hold(Struct, frozen=True):

@@ -11,10 +11,11 @@ from sqlalchemy import Engine, select, update
 
 from connectors.convert import Converter
 from connectors.files import FileFault, file_batches, file_key, sequence_of
-from connectors.ingest import Ingest, Parts
+from connectors.ingest import Ingest
 from connectors.lock import source_lock
 from connectors.mapping import SourceMapping, Stream
 from connectors.original import OriginalFile, OriginalRow, unpack
+from connectors.parts import Parts
 from connectors.records import Records
 from connectors.service import LOCK_WAIT_S
 from connectors.source import Batch

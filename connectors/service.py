@@ -13,22 +13,16 @@ from prometheus_client import Gauge
 from sqlalchemy import Engine
 
 from connectors.files import FileSource
-from connectors.ingest import Hold, Ingest, Parts
+from connectors.ingest import Hold, Ingest
 from connectors.lock import source_lock
 from connectors.mapping import SourceMapping, Stream
+from connectors.parts import Parts, check_parts
 from connectors.records import Records
 from connectors.source import Source
 from connectors.sql import SqlSource
-from hub.domain.messages import Quarantined
 from hub.errors import HubError, SourceUnavailable, Terminal, Transient
-from hub.ops.clock import Clock
 from hub.ops.logs import logger
 from hub.settings import Settings
-from hub.streams.admin import check_topics
-from hub.streams.codec import Codec
-from hub.streams.producers import producer
-from hub.streams.topics import LARGE_BYTES, QUARANTINE, SOURCE_TOPICS
-from hub.vault.cards import Vault
 
 LOCK_WAIT_S: Final = 60.0
 """How long to wait for another reader of a source: a replay of some records takes less."""
@@ -53,39 +47,10 @@ Report = Callable[[str, Stream, Counter[tuple[str, str]]], None]
 """Told after every batch: source, stream, counts by (topic, kind)."""
 
 
-def open_parts(settings: Settings, vault: Vault) -> Parts:
-    """Codec, producer and clock of this deployment beside its vault; connects when first used."""
-    return Parts(
-        vault=vault,
-        codec=Codec(settings.registry_url),
-        # Quarantined originals may be larger than an event.
-        producer=producer(settings, message_max_bytes=LARGE_BYTES),
-        clock=Clock(settings),
-        partitions=settings.partitions,
-    )
-
-
 def open_source(mapping: SourceMapping, settings: Settings) -> Source:
     """The reader of a source."""
     reader = SqlSource if mapping.kind == "sql" else FileSource
     return reader(mapping, settings.source_root)
-
-
-def check_parts(settings: Settings, parts: Parts) -> None:
-    """BrokerUnavailable, RegistryUnavailable, or what is wrong with topics and schemas; returns when all is well."""
-    check_topics(settings, [*SOURCE_TOPICS, QUARANTINE])
-    sample = Quarantined(
-        quarantine_id="",
-        stage="connector",
-        source="",
-        locator="",
-        reason="schema_misfit",
-        value_class="",
-        message="",
-        original=b"",
-        received_at=0,
-    )
-    parts.codec.encode(QUARANTINE.name, sample)
 
 
 class _Feed:

@@ -81,7 +81,8 @@ def _accept(chosen: Settings, source: str) -> None:
 
 
 def _run(chosen: Settings, mappings: list[SourceMapping], once: bool) -> None:
-    from connectors.service import Connectors, hold_text, open_parts
+    from connectors.parts import open_parts
+    from connectors.service import Connectors, hold_text
     from hub.ops.announce import announce
     from hub.ops.health import HealthServer
     from hub.ops.logs import configure, logger

@@ -60,7 +60,8 @@ class LazyGroup(click.Group):
 def hub() -> None:
     """民政数据共享集成枢纽: departmental records in, explained alerts out.
 
-    Every setting is an environment variable HUB_…; `hub doctor` prints those in force. Start with `make demo`.
+    Every setting is an environment variable HUB_…; `hub doctor --settings` prints those in force. Start with
+    `make demo`.
     """
 
 

@@ -109,8 +109,8 @@ def replay(quarantine_ids: tuple[str, ...], source: str | None, everything: bool
       hub quarantine replay --source yibao
     """
     from connectors.loading import load_sources
+    from connectors.parts import check_parts, open_parts
     from connectors.replay import Replay, waiting
-    from connectors.service import check_parts, open_parts
     from hub.vault.cards import open_vault
 
     if not (quarantine_ids or source or everything):

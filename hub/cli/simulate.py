@@ -13,8 +13,8 @@ import click
 from hub.domain.times import SHANGHAI
 from hub.settings import settings
 from hub.simulate.population import DEFAULT_HOUSEHOLDS, DEFAULT_SEED
+from hub.simulate.thirdparty.departments import CACHE, HOUSEHOLDS
 
-CACHE: Final = Path(".cache/thirdparty")
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SHOWN: Final = 20  # differences printed; the counts are always whole
 
@@ -69,7 +69,7 @@ def second_wave(out: Path) -> None:
 @command.command()
 @click.option("--out", type=FOLDER, required=True, help="folder of the departments; records go to its thirdparty/")
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True)
-@click.option("--households", type=int, default=300, show_default=True)
+@click.option("--households", type=int, default=HOUSEHOLDS, show_default=True)
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="day the records are seen from; default: today")
 @click.option("--cache", type=FOLDER, default=CACHE, show_default=True, help="environment and generated rows")
 @click.option(
@@ -91,15 +91,17 @@ def thirdparty(out: Path, seed: int, households: int, as_of: datetime | None, ca
       hub simulate thirdparty --out build/departments --households 300
       hub simulate thirdparty --out build/departments --synthea
     """
-    from hub.simulate.thirdparty import environment, medical, offices, synthea
+    from hub.simulate.thirdparty.departments import write
 
-    rows = environment.rows(cache, seed=seed, households=households, progress=click.echo)
-    day = (as_of or datetime.now(SHANGHAI)).date()
-    ledger = offices.write(rows, out, as_of=day, seed=seed)
-    click.echo(f"{out / 'thirdparty'}: {len(ledger)} corrupted cells, listed in ledger.json")
-    if with_synthea:
-        tables = synthea.tables(cache, seed=seed, progress=click.echo)
-        click.echo(medical.write(tables, out, as_of=day).text)
+    write(
+        out,
+        seed=seed,
+        as_of=(as_of or datetime.now(SHANGHAI)).date(),
+        households=households,
+        with_synthea=with_synthea,
+        cache=cache,
+        progress=click.echo,
+    )
 
 
 @command.command()

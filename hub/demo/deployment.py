@@ -13,15 +13,14 @@ from sqlalchemy import Engine
 
 from hub.delivery.secrets import ensure_secrets
 from hub.demo.parts import COMMANDS, Processes, demo_settings, environment_of, write_environment
-from hub.demo.quiet import POLL_S, Watcher
+from hub.demo.quiet import POLL_S, Standing, Watcher
 from hub.domain.times import SHANGHAI, local_date
 from hub.errors import StackError
 from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.simulate import departments
 from hub.simulate.oracle import Agreement, compare
-from hub.simulate.thirdparty import environment, medical, synthea
-from hub.simulate.thirdparty import offices as thirdparty
+from hub.simulate.thirdparty import departments as thirdparty
 from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
 from hub.streams.admin import create_topics
@@ -30,12 +29,6 @@ from hub.vault.keys import init_keys
 
 THIRDPARTY: Final = "tp-"
 """Mappings of records that somebody else made begin so; a deployment without those records must not read them."""
-
-THIRDPARTY_HOUSEHOLDS: Final = 300
-"""About 600 persons: large enough for every planted corruption, small enough for the demo's minutes."""
-
-CACHE: Final = Path(".cache/thirdparty")
-"""Generated once, as `hub simulate thirdparty` does, and kept over demos."""
 
 COMMAND_S: Final = 120.0
 """Longest a one-off command may take."""
@@ -100,11 +93,7 @@ class Deployment:
         today = local_date(Clock(self.settings).now_ms())
         departments.first(self.offices, departments.Manifest(seed=seed, households=households, as_of=today))
         if self._thirdparty:
-            rows = environment.rows(CACHE, seed=seed, households=THIRDPARTY_HOUSEHOLDS, progress=self._say)
-            thirdparty.write(rows, self.offices, as_of=today, seed=seed)
-            if self._with_synthea:
-                tables = synthea.tables(CACHE, seed=seed, progress=self._say)
-                self._say(medical.write(tables, self.offices, as_of=today).text)
+            thirdparty.write(self.offices, seed=seed, as_of=today, with_synthea=self._with_synthea, progress=self._say)
 
     def second_wave(self) -> None:
         """Let time pass at the departments: corrections, annulments, late and vanished records."""
@@ -120,12 +109,15 @@ class Deployment:
             self.processes.wait_ready(name)
             self._say(f"hub {name} is ready")
 
-    def wait(self, what: str, timeout_s: float = 300.0) -> None:
-        """Wait until nothing moves any more. StackError naming the logs when a process ended or time is up."""
+    def wait(self, what: str, timeout_s: float = 300.0) -> Standing:
+        """Wait until nothing moves any more; where all stands then.
+
+        StackError naming the logs when a process ended or time is up.
+        """
         if self._watcher is None:
             self._watcher = Watcher(self.settings, self.engine)
         try:
-            self._watcher.wait(what, alive=self.processes.alive, progress=self._say, timeout_s=timeout_s)
+            return self._watcher.wait(what, alive=self.processes.alive, progress=self._say, timeout_s=timeout_s)
         except StackError as error:
             ended = ", ".join(self.processes.ended()) or "none"
             raise StackError(f"{error.problem} (ended: {ended})", f"read {self.data_dir / 'logs'}") from error

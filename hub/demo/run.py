@@ -124,7 +124,7 @@ class Demo:
 
     def _stay(self, processes: Processes) -> None:
         self._console.print("保持运行，按 Ctrl-C 结束 — it stays up until Ctrl-C. In another shell:")
-        self._console.print(f"  set -a; . {self._data_dir / 'settings.env'}; .venv/bin/hub doctor")
+        self._console.print(f"  (set -a; . {self._data_dir / 'settings.env'}; .venv/bin/hub doctor)")
         stop = stop_event()
         while not stop.wait(1):
             for name in processes.ended():

@@ -33,7 +33,9 @@ EARLIEST_YEAR: Final = 1850  # numbers were first issued in 1984; nobody alive t
 Reason = Literal["length", "characters", "check_digit", "birth_date", "region"]
 Era = Literal["current", "before_2000", "elsewhere"]
 
-_FULL_WIDTH: Final = str.maketrans("０１２３４５６７８９Ｘｘx", "0123456789XXX")
+_FULL_WIDTH: Final = str.maketrans(
+    dict(zip("０１２３４５６７８９", "0123456789", strict=True)) | dict.fromkeys("Ｘｘx", "X")
+)
 _FORM: Final = re.compile(r"[0-9]{17}[0-9X]|[0-9]{15}")
 
 

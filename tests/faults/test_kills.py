@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.demo.deployment import Deployment
-from hub.demo.quiet import Standing, Watcher
+from hub.demo.quiet import Watcher
 from hub.stack import LocalStack
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
 
@@ -44,14 +44,12 @@ class Killer:
         self._made.processes.launch(name)
         self._killed[name] = (field, now)
 
-    def wait(self, what: str) -> Standing:
+    def wait(self, what: str) -> None:
         """Wait until the work is over; every kill since the last wait must have come before its end."""
-        self._made.wait(what, timeout_s=420)
-        self._before = self._watcher.look()
+        self._before = self._made.wait(what, timeout_s=420)
         for name, (field, then) in self._killed.items():
             assert getattr(self._before, field) > then, f"{name} was killed when nothing was left to do"
         self._killed.clear()
-        return self._before
 
 
 def test_every_process_is_killed_once_and_nothing_is_lost_or_doubled(made: Deployment) -> None:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.clients import client_threads
+
 PATIENCE_S = 10.0
 """How long a client that was closed may take to end its threads."""
-
-
-def client_threads() -> list[str]:
-    """Names of librdkafka's threads in this process."""
-    names = []
-    for task in Path("/proc/self/task").iterdir():
-        try:
-            name = (task / "comm").read_text().strip()
-        except OSError:  # it has just ended
-            continue
-        if name.startswith("rdk:"):
-            names.append(name)
-    return sorted(names)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,16 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from hub.errors import ConfigurationError, SourceUnavailable
-from hub.stack.java import exclusive
+from hub.stack.java import Progress, exclusive
 
 LOCK: Final = Path("requirements-thirdparty.lock")
 SCRIPT: Final = Path(__file__).with_name("rows.py")
-Progress = Callable[[str], None]
 
 
 def rows(cache: Path, *, seed: int, households: int, progress: Progress = lambda _: None) -> Path:

@@ -16,10 +16,12 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
-from connectors.ingest import Hold, Parts
+from connectors.ingest import Hold
 from connectors.loading import load_sources
 from connectors.mapping import Stream
-from connectors.service import Connectors, open_parts
+from connectors.parts import Parts, open_parts
+from connectors.replay import Replay, waiting
+from connectors.service import Connectors
 from hub.domain.messages import Event, Quarantined
 from hub.errors import HubError
 from hub.quality.projector import project_quarantine
@@ -137,6 +139,13 @@ class Deployment:
             if record.source == source:
                 found.append(record)
         return found
+
+    def replay(self, source: str) -> dict[str | None, str]:
+        """Replay what waits of a source: record id → what became of it."""
+        rows = waiting(self.engine, source=source, states=("waiting", "failed_again"))
+        results = Replay(self.settings, self.engine, self.parts, load_sources(self.settings.sources)).replay(rows)
+        names = {row.quarantine_id: row.record_id for row in rows}
+        return {names[result.quarantine_id]: result.state for result in results}
 
     def project(self, source: str) -> None:
         """Bring quarantined records into the store, as the quality process does."""

@@ -335,7 +335,8 @@ def patient(settings: object, source: str, patience_s: float) -> None:
     import threading
 
     from connectors.loading import load_sources
-    from connectors.service import Connectors, open_parts
+    from connectors.parts import open_parts
+    from connectors.service import Connectors
     from hub.settings import Settings
 
     assert isinstance(settings, Settings)

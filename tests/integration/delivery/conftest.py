@@ -1,4 +1,4 @@
-"""An empty store on each database."""
+"""An empty store on each database, and a whole deployment's delivery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from hub.settings import Settings
+from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
+from hub.streams.admin import create_topics
+from hub.streams.schemas import register
+from tests.integration.delivery.bench import Bench
 
 _schemas = count()
 
@@ -43,3 +48,30 @@ def engine(store_url: str) -> Iterator[Engine]:
     found = open_store(store_url)
     yield found
     found.dispose()
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A broker of its own: the topics' names are fixed."""
+    with LocalStack(tmp_path_factory.mktemp("delivery-stack")) as running:
+        settings = Settings(brokers=running.bootstrap, registry_url=running.registry_url, partitions=3)
+        create_topics(settings)
+        register(settings.registry_url)
+        yield running
+
+
+@pytest.fixture(params=["sqlite"])
+def bench(request: pytest.FixtureRequest, own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
+    """A deployment of its own on the module's broker; `indirect` parameters choose PostgreSQL."""
+    store_url = ""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres_url")
+        name = f"dispatcher_{os.getpid()}_{abs(hash(request.node.name)) % 10**6}"
+        admin = create_engine(server, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+        store_url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    made = Bench(own_stack, tmp_path, store_url, request.node.name)
+    yield made
+    made.close()

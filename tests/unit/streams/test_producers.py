@@ -12,7 +12,7 @@ from hub.stack import free_port
 from hub.streams.commit import Writer
 from hub.streams.producers import COMMON, Producer
 from hub.streams.state import Slot
-from tests.integration.conftest import client_threads
+from tests.clients import client_threads
 
 PROMPT_S = 20.0
 """Far below the minute that an unsent message lives."""
