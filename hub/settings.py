@@ -35,6 +35,24 @@ class Settings(BaseSettings):
     region: str = Field("331100", description="GB/T 2260 code of the deployment's region; chooses the policy pack")
     overlay: str = Field("", description="policy pack laid over the official ones; demo: 演示参数（非官方）")
     partitions: int = Field(8, description="partitions of every joined topic; fixed at creation")
+    session_timeout_s: float = Field(
+        10.0,
+        ge=1,
+        le=60,
+        description="worker: after this many seconds without a heartbeat its partitions go to the others; a broker "
+        "refuses less than its group.min.session.timeout.ms (6 s unless changed)",
+    )
+    heartbeat_s: float | None = Field(
+        None,
+        gt=0,
+        description="worker: seconds between heartbeats to the group; empty: a quarter of the session timeout",
+    )
+    transaction_timeout_s: float = Field(
+        10.0,
+        ge=1,
+        description="worker: how long the broker lets a dead owner's open transaction hold up readers, where no new "
+        "owner ends it sooner",
+    )
     clock_file: Path | None = Field(
         None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"
     )
@@ -63,6 +81,11 @@ class Settings(BaseSettings):
         if self.vault_url:
             return self.vault_url
         return self.store_url if self.store_url else f"sqlite:///{self.data_dir / 'vault.db'}"
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between heartbeats to the group: three may be missed before the session ends."""
+        return self.heartbeat_s or self.session_timeout_s / 4
 
     @property
     def keys(self) -> Path:

@@ -22,9 +22,6 @@ from hub.streams.producers import COMMON
 from hub.streams.state import OFFSETS, Slot, encode_offsets
 from hub.streams.topics import LARGE_BYTES
 
-TRANSACTION_TIMEOUT_MS: Final = 10_000
-"""How long the broker lets a dead owner's open transaction hold up readers, where no new owner ends it sooner."""
-
 COMMIT_TIMEOUT_S: Final = 30.0
 """Longest wait for a commit: one leader election. After it the process ends and reads on from what was committed."""
 
@@ -57,13 +54,14 @@ class Writer:
         self.slot = slot
         self._changelog = changelog
         self._passing = passing
+        timeout_ms = int(settings.transaction_timeout_s * 1000)
         self._producer = KafkaProducer(
             {
                 **COMMON,
                 "bootstrap.servers": settings.brokers,
                 "transactional.id": f"hub-{slot.stage}-{slot.partition}",
-                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-                "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,  # librdkafka: at most the transaction's own timeout
+                "transaction.timeout.ms": timeout_ms,
+                "delivery.timeout.ms": timeout_ms,  # librdkafka: at most the transaction's own timeout
                 "message.max.bytes": LARGE_BYTES,
                 "log_level": 3,
             }

@@ -29,9 +29,6 @@ from hub.streams.state import Slot
 FETCH_RECORDS: Final = 4_000
 """Records of one fetch, all slots together: some 150 ms of work, and timers and health wait no longer than that."""
 
-SESSION_TIMEOUT_S: Final = 10.0
-"""After this long without a heartbeat a worker's partitions go to the others."""
-
 _log = logger("streams")
 FAUST_LOG: Final = logging.getLogger("faust.hub")
 """Faust names a service's logger after its module; under this name its chatter is quietened with Faust's own."""

@@ -28,7 +28,7 @@ from hub.streams.commit import Passing, unhindered
 from hub.streams.engine import Batch, Engine
 from hub.streams.stage import Stage
 from hub.streams.topics import QUARANTINE
-from hub.streams.transport import FAUST_LOG, SESSION_TIMEOUT_S, BatchSchema, Transport
+from hub.streams.transport import FAUST_LOG, BatchSchema, Transport
 from hub.vault.keys import load_keys
 from hub.vault.sealed import Sealer
 
@@ -66,8 +66,8 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
             group,
             broker=[f"kafka://{broker.strip()}" for broker in settings.brokers.split(",")],
             datadir=settings.data_dir / "faust",  # Faust makes it; nothing is kept there
-            broker_session_timeout=SESSION_TIMEOUT_S,
-            broker_heartbeat_interval=SESSION_TIMEOUT_S / 4,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.heartbeat,
             broker_commit_interval=TELL_GROUP_S,
             topic_allow_declare=False,  # topics are made by `hub topics create`
             topic_disable_leader=True,
