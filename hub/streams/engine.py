@@ -15,7 +15,7 @@ from datetime import date
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from hub.domain.messages import Alert, Quarantined, Review
+from hub.domain.messages import Alert, Event, Quarantined, Review
 from hub.domain.times import local_date
 from hub.errors import TopologyMismatch
 from hub.ops.clock import Clock
@@ -66,6 +66,10 @@ class Engine:
         self.stages = {stage.name: stage for stage in stages}
         self.epoch = 0
         self.ready = False
+        self.doing: tuple[str, Slot] | None = None
+        """The step of a batch under way and its slot, for the watchdog; None between two batches."""
+        self.batches = 0
+        """Batches processed or dropped since the start, for the watchdog."""
         self._stage_of = {name: stage for stage in stages for name in stage.input_names}
         self._settings = settings
         self._codec = codec
@@ -171,6 +175,13 @@ class Engine:
 
     def process(self, batch: Batch) -> None:
         """Decode, fold and commit one batch; drop it when it was read under an assignment that ended."""
+        try:
+            self._process(batch)
+        finally:
+            self.doing = None
+        self.batches += 1
+
+    def _process(self, batch: Batch) -> None:
         if batch.epoch != self.epoch or batch.slot not in self._owned:
             return
         state = self._owned[batch.slot].state
@@ -179,6 +190,8 @@ class Engine:
         metrics.REPEATED.labels(stage).inc(len(batch.records) - len(records))
         if not records:
             return
+        began, began_system, started = self._clock.now_ms(), time.time_ns() // 1_000_000, time.monotonic()
+        self.doing = "decode", batch.slot
         taken = self._intake.take(records, state)
         self._passing("after_decode")
         offsets: dict[str, int] = {}
@@ -188,6 +201,12 @@ class Engine:
         for topic, number in Counter(record.topic for record in records).items():
             metrics.RECORDS.labels(stage, topic).inc(number)
         self._fold(batch.slot, taken.values, taken.quarantined, offsets)
+        metrics.BATCH.labels(stage).observe(time.monotonic() - started)
+        received = [value.header.received_at for value in taken.values if isinstance(value, Event)]
+        if received:  # by the clock that connectors stamp them with
+            metrics.waited(stage, began, received)
+        else:  # what the hub itself published, stamped by the client that did
+            metrics.waited(stage, began_system, [record.timestamp for record in records])
         metrics.BATCHES.labels(stage).inc()
 
     def review(self) -> None:
@@ -205,6 +224,7 @@ class Engine:
             reviews = due + [Review(key, date.min) for key in swept]
             if reviews:
                 self._fold(slot, reviews, [], {})
+                self.doing = None
                 for _ in swept:
                     owned.state.stale.popleft()
                 metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
@@ -231,6 +251,7 @@ class Engine:
     ) -> None:
         state, writer = self._owned[slot]
         now = self._clock.now_ms()
+        self.doing = "step", slot
         with metrics.STEP.labels(slot.stage).time():
             result = state.stage.step(state, values, now)
         outputs = [
@@ -247,12 +268,13 @@ class Engine:
             for bad in quarantined
         ]
         encoded = {key: state.stage.encode(value) for key, value in result.changes.items()}
+        self.doing = "commit", slot
         with metrics.COMMIT.labels(slot.stage).time():
             writer.commit(outputs, encoded, {**state.offsets, **offsets})
         before = len(state)
         state.apply(result.changes, encoded, offsets, result.counts)
         metrics.STATES.labels(slot.stage).inc(len(state) - before)
-        self._tell(slot.stage, result.counts, [output.value for output in result.outputs], now)
+        self._tell(slot.stage, result.counts, [output.value for output in result.outputs], self._clock.now_ms())
         for topic, number in Counter(output.topic for output in result.outputs).items():
             metrics.OUTPUTS.labels(slot.stage, topic).inc(number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -20,10 +21,26 @@ REVIEWED: Final = Gauge(
 TRANSACTIONS: Final = Counter("hub_worker_transactions", "Transactions by how they ended", ("stage", "outcome"))
 STEP: Final = Histogram("hub_worker_step_seconds", "Seconds the pure step took on a batch", ("stage",))
 COMMIT: Final = Histogram("hub_worker_commit_seconds", "Seconds a commit took", ("stage",))
+LATENCY_BUCKETS: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2, 5, 10, 30, 60, 300, 3600, 86400),
+)
+"""Close together around the 250 ms that an event may take to its alert, and up to a day for a backlog."""
+
+WAITED: Final = Histogram(
+    "hub_worker_waited_seconds",
+    "Seconds the oldest and the newest record of a batch waited until it was begun: a source event since its receipt "
+    "by the hub, a contribution or disposition since it was published",
+    ("stage", "record"),
+    buckets=LATENCY_BUCKETS,
+)
+BATCH: Final = Histogram(
+    "hub_worker_batch_seconds", "Seconds from the begin of a batch to its commit", ("stage",), buckets=LATENCY_BUCKETS
+)
 END_TO_END: Final = Histogram(
     "hub_worker_event_to_alert_seconds",
-    "Seconds from the receipt of the newest record behind an alert to its decision",
-    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400),
+    "Seconds from the receipt of the newest record behind an alert to the commit of the alert",
+    buckets=LATENCY_BUCKETS,
 )
 LAG_RECORDS: Final = Gauge("hub_worker_lag_records", "Records not yet taken in", ("topic", "partition"))
 LAG_SECONDS: Final = Gauge(
@@ -46,3 +63,9 @@ def standing(name: str, change: int) -> None:
         FINDINGS.labels(rule, value).inc(change)
     elif kind == "stage":
         STAGES.labels(rule, value).inc(change)
+
+
+def waited(stage: str, now: int, since: Sequence[int]) -> None:
+    """Tell how long a batch's records waited: `now` and `since` in UTC ms, one entry a record, at least one."""
+    WAITED.labels(stage, "oldest").observe(max(0, now - min(since)) / 1000)
+    WAITED.labels(stage, "newest").observe(max(0, now - max(since)) / 1000)
