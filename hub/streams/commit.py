@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple, NoReturn
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
 
 from hub.errors import BrokerUnavailable, Fenced, SchemaError
@@ -74,7 +75,7 @@ class Writer:
         except KafkaException as error:
             self._refuse(error)
 
-    def commit(self, outputs: list[Outgoing], states: Mapping[str, bytes], offsets: Mapping[str, int]) -> None:
+    def commit(self, outputs: list[Outgoing], states: Mapping[str, bytes], offsets: Mapping[str, int]) -> int | None:
         """Make what a batch led to visible as a whole.
 
         1. Begin a transaction of this slot.
@@ -83,10 +84,14 @@ class Writer:
         4. Publish the source offsets to the changelog: `offsets` is everything folded in so far, next per topic.
         5. Commit: waits for every acknowledgement and fails if one message failed.
 
-        The caller takes the states over in memory only after this has returned. An error at any step leaves nothing
+        Answers with the changelog's position behind all this: a store on disk that applied it reads on from there.
+        None where the broker did not say (an acknowledgement that was lost and answered by a repetition).
+
+        The caller takes the states over only after this has returned. An error at any step leaves nothing
         visible, and the process must end: BrokerUnavailable (its next start reads on from the last commit, whichever
         way an unanswered commit went), Fenced, SchemaError for a message no topic takes.
         """
+        behind: list[int] = []
         try:
             # Step 1
             self._producer.begin_transaction()
@@ -97,7 +102,9 @@ class Writer:
             for name, state in states.items():
                 self._produce(self._changelog, name.encode(), state, self.slot.partition)
             # Step 4
-            self._produce(self._changelog, OFFSETS, encode_offsets(offsets), self.slot.partition)
+            self._produce(
+                self._changelog, OFFSETS, encode_offsets(offsets), self.slot.partition, partial(_note, behind)
+            )
             self._passing("after_produce_before_commit")
             # Step 5
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
@@ -106,6 +113,7 @@ class Writer:
             self._refuse(error)
         metrics.TRANSACTIONS.labels(self.slot.stage, "committed").inc()
         self._passing("after_commit")
+        return behind[0] if behind else None
 
     def close(self) -> None:
         """Let the slot go, and the connections. Nothing is open between two commits, so nothing is waited for."""
@@ -118,13 +126,15 @@ class Writer:
         # and waits for a broker that may be gone.
         self._producer = None
 
-    def _produce(self, topic: str, key: bytes, value: bytes, partition: int | None) -> None:
+    def _produce(
+        self, topic: str, key: bytes, value: bytes, partition: int | None, told: Callable[..., None] | None = None
+    ) -> None:
         while True:
             try:
                 if partition is None:
                     self._producer.produce(topic, value=value, key=key)
                 else:
-                    self._producer.produce(topic, value=value, key=key, partition=partition)
+                    self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=told)
             except BufferError:
                 self._producer.poll(0.05)  # the queue is full: let some be sent
             else:
@@ -146,3 +156,10 @@ class Writer:
         raise BrokerUnavailable(
             f"Kafka did not commit {name} ({cause.name()}) — see its log, then start again"
         ) from error
+
+
+def _note(behind: list[int], error: KafkaError | None, message: Message) -> None:
+    """Remember the place behind a record that was taken; what was not taken fails the commit."""
+    offset = message.offset()
+    if error is None and offset is not None and offset >= 0:
+        behind.append(offset + 1)

@@ -52,6 +52,12 @@ FINDINGS: Final = Gauge("hub_worker_findings", "Findings that stand", ("rule", "
 STAGES: Final = Gauge("hub_worker_findings_by_stage", "Findings by how far they came", ("rule", "stage"))
 RESTORING: Final = Gauge("hub_worker_restoring_partitions", "Partitions still being restored", ("stage",))
 RESTORED: Final = Counter("hub_worker_restored_records", "Changelog records read by restores", ("stage",))
+RESTORE_LEFT: Final = Gauge(
+    "hub_worker_restore_records_left", "Changelog records the restore under way has still to read", ("stage",)
+)
+RESTORE_SECONDS_LEFT: Final = Gauge(
+    "hub_worker_restore_seconds_left", "Seconds the restore under way will still take, at the speed so far", ("stage",)
+)
 PARTITIONS: Final = Gauge("hub_worker_partitions", "Partitions owned and restored", ("stage",))
 
 
