@@ -5,6 +5,7 @@
     │   ├── BrokerUnavailable        Kafka does not answer
     │   ├── RegistryUnavailable      the schema registry does not answer
     │   ├── StoreUnavailable         the SQL store does not answer
+    │   ├── Hung                     something made no progress for too long: start the process again
     │   ├── SourceUnavailable        a source system, or its drop folder, cannot be read now
     │   └── DeliveryRefusedForNow    a line answered 429 or 5xx, or not at all
     └── Terminal                     will fail the same way again: mend something first
@@ -65,6 +66,12 @@ class StoreUnavailable(Transient):
     """The SQL store does not answer."""
 
     code = "store_unavailable"
+
+
+class Hung(Transient):
+    """Something made no progress for longer than it may: the process ends rather than wait on."""
+
+    code = "hung"
 
 
 class SourceUnavailable(Transient):

@@ -53,6 +53,33 @@ class Settings(BaseSettings):
         description="worker: how long the broker lets a dead owner's open transaction hold up readers, where no new "
         "owner ends it sooner",
     )
+    hang_loop_s: float = Field(
+        60.0, gt=0, description="worker: ends when its event loop stands still this long; a commit may take half of it"
+    )
+    hang_batch_s: float = Field(
+        60.0,
+        gt=0,
+        description="worker: ends when one batch stays this long in one step; the longest is a commit over a leader "
+        "election, 30 s",
+    )
+    hang_restore_s: float = Field(
+        150.0,
+        gt=0,
+        description="worker: ends when a restore reads nothing for this long; opening writers may take 60 s and the "
+        "restore itself gives up a silent broker after 60 s",
+    )
+    hang_assignment_s: float = Field(
+        300.0,
+        gt=0,
+        description="worker: ends when the group gives it no assignment for this long; a rebalance waits 60 s for a "
+        "silent member",
+    )
+    hang_lag_s: float = Field(
+        180.0,
+        gt=0,
+        description="worker: ends when records wait, or Kafka answers no fetch, and no batch was processed for this "
+        "long: three leader elections",
+    )
     clock_file: Path | None = Field(
         None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"
     )
