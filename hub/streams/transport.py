@@ -50,6 +50,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
     """The thread that talks to Kafka."""
 
     logger = FAUST_LOG
+    answered: int | None = None
+    """When Kafka last answered a fetch of an assigned partition, in the client's own milliseconds; for the watchdog."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Faust's own, but reading only what is committed, and always with its assignor.
@@ -103,6 +105,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
             state = subscription.assignment.state_value(tp)
             if state is not None and state.has_valid_position and state.lso is not None:
                 found[tp.topic, tp.partition] = max(0, state.lso - state.position)
+                self.answered = max(self.answered or 0, state.timestamp or 0)
         return found
 
 
@@ -199,6 +202,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
     async def behind(self) -> dict[tuple[str, int], int]:
         """Records not yet read, by (topic, partition)."""
         found: dict[tuple[str, int], int] = await self._thread.behind()
+        return found
+
+    @property
+    def handed_out(self) -> int:
+        """Batches that agents were given and have not done."""
+        return len(self._handed_out)
+
+    @property
+    def answered(self) -> int | None:
+        """When Kafka last answered a fetch, as `behind` saw it; a value to compare with itself only."""
+        found: int | None = self._thread.answered
         return found
 
     def verify_event_path(self, now: float, tp: TP) -> None:
