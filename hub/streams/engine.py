@@ -21,9 +21,8 @@ from hub.errors import TopologyMismatch
 from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.streams import metrics
-from hub.streams.codec import Codec
 from hub.streams.commit import Outgoing, Passing, Writer, unhindered
-from hub.streams.intake import Intake, Raw
+from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Values
 from hub.streams.stage import Stage
 from hub.streams.state import PartitionState, Slot, restore
 from hub.streams.topics import QUARANTINE
@@ -58,10 +57,11 @@ class Engine:
         self,
         settings: Settings,
         stages: Sequence[Stage],
-        codec: Codec,
+        codec: Values,
         sealer: Sealer,
         clock: Clock,
         passing: Passing = unhindered,
+        keys: Keys = HUB_KEYS,
     ) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.epoch = 0
@@ -75,7 +75,7 @@ class Engine:
         self._codec = codec
         self._clock = clock
         self._passing = passing
-        self._intake = Intake(codec, sealer, settings.partitions)
+        self._intake = Intake(codec, sealer, settings.partitions, keys)
         self._owned: dict[Slot, Owned] = {}
         self._newest: dict[tuple[str, int], int] = {}  # (topic, partition) → timestamp of the newest record taken in
         for stage in stages:

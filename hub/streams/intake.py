@@ -6,6 +6,7 @@ registry is not, and ends the process before anything is skipped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -17,7 +18,6 @@ from hub.domain.homes import COVERAGE_HOME
 from hub.domain.messages import Contribution, Disposition, Event, Message, Quarantined
 from hub.errors import DataFault, TopologyMismatch
 from hub.streams import metrics
-from hub.streams.codec import Codec
 from hub.streams.topics import LARGE_BYTES, TOPICS
 from hub.vault.sealed import Sealer
 
@@ -46,6 +46,16 @@ class Taken(NamedTuple):
     quarantined: list[Quarantined]
 
 
+class Values(Protocol):
+    """Bytes to values and back: `hub.streams.codec.Codec`, or what a benchmark reads."""
+
+    def encode(self, topic: str, value: Any, /) -> bytes:
+        """Bytes for a topic."""
+
+    def decode(self, topic: str, data: bytes, /) -> Any:
+        """The value that bytes of a topic hold. DataFault."""
+
+
 class Known(Protocol):
     """Whether a key has a state in the partition: such a key is known to lie where it belongs."""
 
@@ -58,12 +68,13 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class Intake:
-    """Reads the records of one deployment."""
+    """Reads the records of one deployment. `keys` says under which key a value must have come."""
 
-    def __init__(self, codec: Codec, sealer: Sealer, partitions: int) -> None:
+    def __init__(self, codec: Values, sealer: Sealer, partitions: int, keys: Keys) -> None:
         self._codec = codec
         self._sealer = sealer
         self._partitions = partitions
+        self._keys = keys
 
     def take(self, records: list[Raw], known: Known) -> Taken:
         """Decode a batch of one partition. RegistryUnavailable; TopologyMismatch when a producer misplaces keys."""
@@ -97,7 +108,7 @@ class Intake:
         if record.key is None:
             raise _unread(record, "key", "null_key", "no key")
         value = self._codec.decode(record.topic, record.value or b"")
-        wanted = owner_key(value)
+        wanted = self._keys.owner(value)
         if wanted is None:
             raise _fault(record, value, "person", "missing_field", "no person")
         if wanted.encode() != record.key:
@@ -107,7 +118,7 @@ class Intake:
         return value
 
     def _misplaced(self, record: Raw, value: Event | Message) -> bool:
-        if spreads(value) or record.key is None:
+        if self._keys.spreads(value) or record.key is None:
             return False
         return partition_of(record.key, self._partitions) != record.partition
 
@@ -144,6 +155,16 @@ def spreads(value: Event | Message) -> bool:
     if isinstance(value, Event):
         return value.topic == "source.coverage" and value.header.person is None
     return isinstance(value, Contribution) and value.home == COVERAGE_HOME
+
+
+class Keys(NamedTuple):
+    """What a value says of its key: the key it must have come under, and whether it is meant for every partition."""
+
+    owner: Callable[[Any], str | None]
+    spreads: Callable[[Any], bool]
+
+
+HUB_KEYS: Final = Keys(owner_key, spreads)
 
 
 def _unread(record: Raw, field: str, reason: str, value_class: str) -> DataFault:
