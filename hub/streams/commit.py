@@ -95,12 +95,15 @@ class Writer:
         try:
             # Step 1
             self._producer.begin_transaction()
+            self._passing("after_begin")
             # Step 2
             for topic, key, value, partition in outputs:
                 self._produce(topic, key, value, partition)
+            self._passing("after_outputs")
             # Step 3
             for name, state in states.items():
                 self._produce(self._changelog, name.encode(), state, self.slot.partition)
+            self._passing("after_states")
             # Step 4
             self._produce(
                 self._changelog, OFFSETS, encode_offsets(offsets), self.slot.partition, partial(_note, behind)
