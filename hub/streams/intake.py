@@ -100,7 +100,7 @@ class Intake:
             )
         return taken
 
-    def _read(self, record: Raw) -> Event | Message:
+    def _read(self, record: Raw) -> Any:
         size = len(record.value or b"")
         limit = _LIMIT.get(record.topic, LARGE_BYTES)
         if size > limit:
@@ -117,7 +117,7 @@ class Intake:
             owner(value)  # what the person step refuses must not reach it: it would end every worker in turn
         return value
 
-    def _misplaced(self, record: Raw, value: Event | Message) -> bool:
+    def _misplaced(self, record: Raw, value: Any) -> bool:
         if self._keys.spreads(value) or record.key is None:
             return False
         return partition_of(record.key, self._partitions) != record.partition

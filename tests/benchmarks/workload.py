@@ -1,10 +1,10 @@
-"""The work that every engine is given: a two-stage join, small enough to be written again in Java, with the hub's traps.
+"""The work that every engine is given: a two-stage join with the hub's traps, small enough to be written in Java too.
 
 Departments report memberships (person → household, income) and payments (person, month). Stage 1 folds them per
 person, by record id and version, and tells the person's household what the person brings. Stage 2 folds that per
 household and opens an alert when income and the newest month's payment lie below a line for each head. Records come
-twice, out of order, corrected, taken back; persons move. So the *final* open alerts are a function of the records alone, and
-`oracle` works them out without a fold; what is told on the way may differ between engines.
+twice, out of order, corrected, taken back; persons move. So the *final* open alerts are a function of the records
+alone, and `oracle` works them out without a fold; what is told on the way may differ between engines.
 
 Values are plain dicts as fastavro reads them: the engines, not the conversions, are compared here.
 """
