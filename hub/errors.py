@@ -7,11 +7,14 @@
     │   ├── StoreUnavailable         the SQL store does not answer
     │   ├── Hung                     something made no progress for too long: start the process again
     │   ├── SourceUnavailable        a source system, or its drop folder, cannot be read now
+    │   ├── StateUnavailable         the state directory is full, failing, or held by another process
+    │   ├── NotActive                another policy pack or generation of state is the active one
     │   └── DeliveryRefusedForNow    a line answered 429 or 5xx, or not at all
     └── Terminal                     will fail the same way again: mend something first
         ├── ConfigurationError       a setting, mapping, policy pack or key file is wrong
         │   ├── StackError           a real part (Kafka, registry, PostgreSQL) cannot be started here
-        │   └── TopologyMismatch     partition counts or partitioners differ from what was agreed
+        │   ├── TopologyMismatch     partition counts or partitioners differ from what was agreed
+        │   └── StateElsewhere       a state directory of another application, cluster or partition
         ├── SchemaError              a schema is missing, incompatible or does not fit its record
         ├── DataFault                one bad record: to quarantine, with its reason
         ├── VaultError               a key is missing, or a sealed value was altered
@@ -80,6 +83,18 @@ class SourceUnavailable(Transient):
     code = "source_unavailable"
 
 
+class NotActive(Transient):
+    """Another policy pack or generation of state is the active one: started again, a worker waits for its turn."""
+
+    code = "not_active"
+
+
+class StateUnavailable(Transient):
+    """The state directory is full, failing, or held by another process. Nothing is lost: the changelog has it all."""
+
+    code = "state_unavailable"
+
+
 class DeliveryRefusedForNow(Transient):
     """A line answered 429 or 5xx, or not at all.
 
@@ -116,6 +131,12 @@ class TopologyMismatch(ConfigurationError):
     """Partition counts or partitioners differ from what was agreed."""
 
     code = "topology_mismatch"
+
+
+class StateElsewhere(ConfigurationError):
+    """A state directory of another application, cluster or partition. It was left as it is."""
+
+    code = "state_elsewhere"
 
 
 class SchemaError(Terminal):

@@ -20,7 +20,9 @@ from hub.errors import StateFromTheFuture, StateUnreadable
 
 CODEC: Final = 1
 FOLD: Final = 1
-_PREFIX: Final = bytes((CODEC, FOLD))
+PREFIX: Final = bytes((CODEC, FOLD))
+"""What every value begins with."""
+
 _OLDEST: Final = (1, 1)
 """What release N − 1 wrote; the first release has none before it."""
 
@@ -104,14 +106,42 @@ class HomeState(Struct, frozen=True, array_like=True):
     township: str | None = None
 
 
+class PersonOutline(Struct, frozen=True, array_like=True):
+    """The head of a `PersonState`; its facts are passed over unread."""
+
+    generation: int
+    sequence: int
+    reads: str
+
+
+class RuleOutline(Struct, frozen=True, array_like=True):
+    """The head of a `RuleState`."""
+
+    truth: FullTruth
+    stage: Stage = "none"
+
+
+class HomeOutline(Struct, frozen=True, array_like=True):
+    """A `HomeState` without its contributions and answers, which are passed over unread: most of its bytes."""
+
+    contributions: msgspec.Raw
+    rules: dict[str, RuleOutline] = {}
+    answers: msgspec.Raw = msgspec.Raw()
+    next_review: date | None = None
+    policy_hash: str | None = None
+    region: str | None = None
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _person: Final = msgspec.msgpack.Decoder(PersonState)
 _home: Final = msgspec.msgpack.Decoder(HomeState)
+_person_outline: Final = msgspec.msgpack.Decoder(PersonOutline)
+_home_outline: Final = msgspec.msgpack.Decoder(HomeOutline)
 
 
 def encode_person(state: PersonState) -> bytes:
     """Bytes of a person's state."""
-    return _PREFIX + _encode(state)
+    return PREFIX + _encode(state)
 
 
 def decode_person(data: bytes) -> PersonState:
@@ -122,7 +152,7 @@ def decode_person(data: bytes) -> PersonState:
 
 def encode_home(state: HomeState) -> bytes:
     """Bytes of a home's state."""
-    return _PREFIX + _encode(state)
+    return PREFIX + _encode(state)
 
 
 def decode_home(data: bytes) -> HomeState:
@@ -131,8 +161,20 @@ def decode_home(data: bytes) -> HomeState:
     return state
 
 
+def outline_person(data: bytes) -> PersonOutline:
+    """What `stale` reads of a person's state. Raises as `decode_person`, though damage behind the head stays unseen."""
+    outline: PersonOutline = _decode(_person_outline, data)
+    return outline
+
+
+def outline_home(data: bytes) -> HomeOutline:
+    """What a restore reads of a home's state. Raises as `decode_home`, but does not see into what it passes over."""
+    outline: HomeOutline = _decode(_home_outline, data)
+    return outline
+
+
 def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
-    if data[:2] != _PREFIX:
+    if data[:2] != PREFIX:
         _refuse(data)
     try:
         return decoder.decode(memoryview(data)[2:])
@@ -143,7 +185,7 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
 
 
 def _refuse(data: bytes) -> None:
-    if len(data) < len(_PREFIX) or (data[0], data[1]) < _OLDEST:
+    if len(data) < len(PREFIX) or (data[0], data[1]) < _OLDEST:
         raise StateUnreadable(
             "a state value is damaged or older than this release reads — start the release before this one, or rebuild"
         )

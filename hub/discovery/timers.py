@@ -28,14 +28,18 @@ class ReviewIndex:
 
     def update(self, changes: Mapping[str, HomeState]) -> None:
         """Take over the review dates of changed homes."""
-        for home, state in changes.items():
-            if state.next_review == self._dates.get(home):
+        self.move({home: state.next_review for home, state in changes.items()})
+
+    def move(self, days: Mapping[str, date | None]) -> None:
+        """The same, given the dates alone; None where a home waits for nothing."""
+        for home, day in days.items():
+            if day == self._dates.get(home):
                 continue
-            if state.next_review is None:
+            if day is None:
                 del self._dates[home]
             else:
-                self._dates[home] = state.next_review
-                heappush(self._heap, (state.next_review, home))
+                self._dates[home] = day
+                heappush(self._heap, (day, home))
 
     def due(self, today: date, budget: int | None = None) -> list[Review]:
         """Reviews due by a day, earliest first, at most `budget`. They stay due until `update` says otherwise."""

@@ -11,11 +11,13 @@ from hub.discovery.shapes import States, StepResult
 from hub.streams.topics import Topic
 
 
-def _nothing(_state: Any) -> Mapping[str, int]:
+def nothing(_state: Any) -> Mapping[str, int]:
+    """The standing numbers of a state that counts for none."""
     return {}
 
 
-def _never(_state: Any) -> bool:
+def never(_state: Any) -> bool:
+    """For states on which no law has a say."""
     return False
 
 
@@ -26,6 +28,11 @@ class Stage(Struct, frozen=True, kw_only=True):
     `next_review` on which it asks to be looked at again, and the worker then hands the step a `Review` of its key.
     `standing` counts what a state stands for (`truth:<rule>:<truth>`), so that gauges survive a restart. `stale` says
     that a state was made under another law than the one in force; such keys are handed a `Review` after a restore.
+
+    `outline` reads of a value no more than `standing`, `stale` and `next_review` need, where that is cheaper than
+    `decode`. `prefix` is what every value begins with, the version that `encode` writes: a value that begins otherwise
+    is shown to `decode` when it is restored. `law` is the fingerprint of the law that `stale` compares with; a store
+    on disk that was gone through under the same one is not gone through again. Empty: always.
     """
 
     name: str
@@ -35,8 +42,11 @@ class Stage(Struct, frozen=True, kw_only=True):
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     reviews: bool = False
-    standing: Callable[[Any], Mapping[str, int]] = _nothing
-    stale: Callable[[Any], bool] = _never
+    standing: Callable[[Any], Mapping[str, int]] = nothing
+    stale: Callable[[Any], bool] = never
+    outline: Callable[[bytes], Any] | None = None
+    prefix: bytes = b""
+    law: str = ""
 
     @property
     def input_names(self) -> frozenset[str]:

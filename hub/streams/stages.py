@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from hub.discovery.law import Law
 from hub.discovery.person import PersonStep
-from hub.discovery.state import decode_home, decode_person, encode_home, encode_person
+from hub.discovery.state import (
+    PREFIX,
+    decode_home,
+    decode_person,
+    encode_home,
+    encode_person,
+    outline_home,
+    outline_person,
+)
 from hub.discovery.subject import SubjectStep, standing
 from hub.streams.stage import Stage
 from hub.streams.topics import CONTRIBUTIONS, DISPOSITIONS, HOME_STATE, PERSON_STATE, SOURCE_TOPICS
@@ -22,6 +30,9 @@ def stages_of(law: Law) -> tuple[Stage, Stage]:
             encode=encode_person,
             decode=decode_person,
             stale=person.stale,
+            outline=outline_person,
+            prefix=PREFIX,
+            law=law.reads(),
         ),
         Stage(
             name="subject",
@@ -33,5 +44,8 @@ def stages_of(law: Law) -> tuple[Stage, Stage]:
             reviews=True,
             standing=standing,
             stale=subject.stale,
+            outline=outline_home,
+            prefix=PREFIX,
+            law=law.policy_hash(None),
         ),
     )
