@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     region: str = Field("331100", description="GB/T 2260 code of the deployment's region; chooses the policy pack")
     overlay: str = Field("", description="policy pack laid over the official ones; demo: 演示参数（非官方）")
     partitions: int = Field(8, description="partitions of every joined topic; fixed at creation")
+    generation: int = Field(
+        0, ge=0, description="generation of worker state; raised by one when state is rebuilt from the log"
+    )
     session_timeout_s: float = Field(
         10.0,
         ge=1,

@@ -265,7 +265,23 @@ class Quarantined(Struct, frozen=True, kw_only=True):
     received_at: int
 
 
-Message = Contribution | Alert | FindingChange | Disposition | Receipt | Conflict | QualityResult | Quarantined
+class Activation(Struct, frozen=True, kw_only=True):
+    """What is in force in a deployment: the policy pack, what rules read, and the generation of state that tells.
+
+    While `switching_to` names the next generation, none tells.
+    """
+
+    policy_hash: str
+    reads: str
+    generation: int
+    switching_to: int | None = None
+    by: str
+    activated_at: int
+
+
+Message = (
+    Contribution | Alert | FindingChange | Disposition | Receipt | Conflict | QualityResult | Quarantined | Activation
+)
 
 
 class Output(NamedTuple):

@@ -18,6 +18,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from hub.domain.facts import PAYLOADS
 from hub.domain.messages import (
+    Activation,
     Alert,
     Conflict,
     Contribution,
@@ -46,6 +47,7 @@ MESSAGES: Final[dict[str, type[Any]]] = {
     "quality.conflicts.v1": Conflict,
     "quality.results.v1": QualityResult,
     "quarantine.v1": Quarantined,
+    "policy.v1": Activation,
 }
 """Topics whose value is one Struct of hub.domain.messages, field for field."""
 

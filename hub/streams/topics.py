@@ -45,6 +45,7 @@ CONFLICTS: Final = Topic(name="quality.conflicts.v1", key="person", joined=True)
 RECEIPTS: Final = Topic(name="receipts.v1", key="alert id", joined=False)
 RESULTS: Final = Topic(name="quality.results.v1", key="source", joined=False)
 QUARANTINE: Final = Topic(name="quarantine.v1", key="quarantine id", joined=False, max_bytes=LARGE_BYTES)
+POLICY: Final = Topic(name="policy.v1", key="deployment", joined=False, cleanup="compact")
 PERSON_STATE: Final = Topic(
     name="hub-person-state.v1", key="person", joined=True, cleanup="compact", max_bytes=LARGE_BYTES
 )
@@ -60,6 +61,7 @@ TOPICS: Final = (
     RECEIPTS,
     RESULTS,
     QUARANTINE,
+    POLICY,
     PERSON_STATE,
     HOME_STATE,
 )
