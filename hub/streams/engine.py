@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import islice
@@ -23,6 +23,7 @@ from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.commit import Outgoing, Passing, Writer, unhindered
 from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Values
+from hub.streams.progress import RestoreProgress
 from hub.streams.stage import Stage
 from hub.streams.state import PartitionState, Slot, restore
 from hub.streams.topics import QUARANTINE
@@ -62,6 +63,7 @@ class Engine:
         clock: Clock,
         passing: Passing = unhindered,
         keys: Keys = HUB_KEYS,
+        admitted: Callable[[], None] = lambda: None,
     ) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.epoch = 0
@@ -70,11 +72,15 @@ class Engine:
         """The step of a batch under way and its slot, for the watchdog; None between two batches."""
         self.batches = 0
         """Batches processed or dropped since the start, for the watchdog."""
+        self.folds = 0
+        """Folds begun since the start, of batches and of reviews, for the watchdog."""
+        self.progress = RestoreProgress()
         self._stage_of = {name: stage for stage in stages for name in stage.input_names}
         self._settings = settings
         self._codec = codec
         self._clock = clock
         self._passing = passing
+        self._admitted = admitted
         self._intake = Intake(codec, sealer, settings.partitions, keys)
         self._owned: dict[Slot, Owned] = {}
         self._newest: dict[tuple[str, int], int] = {}  # (topic, partition) → timestamp of the newest record taken in
@@ -131,6 +137,7 @@ class Engine:
             metrics.RESTORING.labels(slot.stage).inc()
         with ThreadPoolExecutor(OPENERS, thread_name_prefix="open") as pool:
             list(pool.map(lambda owned: owned.writer.open(), fresh.values()))
+        self._admitted()  # after the writers were opened: what a former owner did under, this process now knows
         done = restore(self._settings, (owned.state for owned in fresh.values()), cancelled)
         for slot in fresh:
             metrics.RESTORING.labels(slot.stage).set(0)
@@ -251,6 +258,7 @@ class Engine:
     ) -> None:
         state, writer = self._owned[slot]
         now = self._clock.now_ms()
+        self.folds += 1
         self.doing = "step", slot
         with metrics.STEP.labels(slot.stage).time():
             result = state.stage.step(state, values, now)

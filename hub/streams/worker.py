@@ -22,13 +22,16 @@ from hub.errors import HubError, Transient
 from hub.ops.clock import Clock
 from hub.ops.logs import logger
 from hub.settings import Settings
+from hub.streams.activation import Gate
 from hub.streams.admin import check_topics
 from hub.streams.codec import Codec
 from hub.streams.commit import Passing, unhindered
 from hub.streams.engine import Batch, Engine
+from hub.streams.placement import check_placement
 from hub.streams.stage import Stage
-from hub.streams.topics import QUARANTINE
+from hub.streams.topics import POLICY, QUARANTINE
 from hub.streams.transport import FAUST_LOG, BatchSchema, Transport
+from hub.streams.watchdog import Wait, Watchdog
 from hub.vault.keys import load_keys
 from hub.vault.sealed import Sealer
 
@@ -59,8 +62,18 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
     logger = FAUST_LOG
     engine: Engine
 
-    def __init__(self, settings: Settings, group: str, engine: Engine) -> None:
+    def __init__(self, settings: Settings, group: str, engine: Engine, gate: Gate | None = None) -> None:
         self.engine = engine
+        self.gate = gate
+        self.chosen = settings
+        self.beats = 0
+        """Rounds of the event loop, a tenth of a second apart."""
+        self.ticks = 0
+        """Looks at reviews and lag that ended."""
+        self.lag = 0
+        """Records not yet read when last looked."""
+        self.restoring = False
+        self.stopping = False
         self._restore_cancelled = threading.Event()
         super().__init__(
             group,
@@ -87,6 +100,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
 
     async def _restore(self, *_sender: Any, **_details: Any) -> None:
         """Own the slots of the new assignment."""
+        self.restoring = True
         try:
             epoch = self.engine.epoch
             cancelled = self._restore_cancelled = threading.Event()
@@ -104,11 +118,13 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
             _log.info("restored", slots=len(wanted), states=sum(len(owned.state) for owned in fresh.values()))
         except Exception as error:
             leave(error)
+        finally:
+            self.restoring = False
 
 
-def build(settings: Settings, engine: Engine, group: str) -> WorkerApp:
+def build(settings: Settings, engine: Engine, group: str, gate: Gate | None = None) -> WorkerApp:
     """The app with an agent for each stage and a timer for reviews and lag."""
-    app = WorkerApp(settings, group, engine)
+    app = WorkerApp(settings, group, engine, gate)
     for stage in engine.stages.values():
         topic = app.topic(*sorted(stage.input_names), schema=BatchSchema())
         app.agent(topic, name=stage.name)(_agent(app))
@@ -132,9 +148,14 @@ def _agent(app: WorkerApp) -> Any:
 def _tick(app: WorkerApp) -> Any:
     async def tick() -> None:
         try:
+            if app.gate is not None:
+                app.gate.look()
             app.engine.review()
             if app.engine.ready:
-                app.engine.observe(await app.consumer.behind())
+                behind = await app.consumer.behind()
+                app.lag = sum(behind.values())
+                app.engine.observe(behind)
+            app.ticks += 1
         except Exception as error:
             leave(error)
 
@@ -153,15 +174,31 @@ def leave(error: BaseException) -> NoReturn:
 
 
 def prepare(
-    settings: Settings, stages: Sequence[Stage], group: str = GROUP, passing: Passing = unhindered
+    settings: Settings,
+    stages: Sequence[Stage],
+    group: str = GROUP,
+    passing: Passing = unhindered,
+    gate: Gate | None = None,
 ) -> WorkerApp:
-    """Check that topics, keys and registry are as they must be, then build the app. ConfigurationError, Transient."""
+    """Check that topics, keys and registry are as they must be, then build the app. ConfigurationError, Transient.
+
+    With a `gate` the worker works only while what it holds is the active policy and generation.
+    """
     needed = {topic.name: topic for stage in stages for topic in (*stage.inputs, stage.state_topic, QUARANTINE)}
+    if gate is not None:
+        needed[POLICY.name] = POLICY
     check_topics(settings, needed.values())
+    check_placement(settings, {topic.name: topic for stage in stages for topic in stage.inputs}.values())
     engine = Engine(
-        settings, stages, Codec(settings.registry_url), Sealer(load_keys(settings.keys)), Clock(settings), passing
+        settings,
+        stages,
+        Codec(settings.registry_url),
+        Sealer(load_keys(settings.keys)),
+        Clock(settings),
+        passing,
+        admitted=gate.check if gate is not None else lambda: None,
     )
-    return build(settings, engine, group)
+    return build(settings, engine, group, gate)
 
 
 def run(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None] = lambda: None) -> NoReturn:
@@ -172,6 +209,13 @@ def run(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None] = lamb
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
+        if app.gate is not None and not app.gate.wait(stop):
+            at_end()
+            os._exit(0)
+    except Exception as error:
+        leave(error)
+    Watchdog(waits_of(app)).start()
+    try:
         asyncio.run(_work(app, stop, at_end))
     finally:
         os._exit(1)
@@ -180,12 +224,14 @@ def run(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None] = lamb
 async def _work(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None]) -> NoReturn:
     starting = asyncio.ensure_future(app.start())
     while not stop.is_set():
+        app.beats += 1
         if app.crashed:
             leave(app.crash_reason or RuntimeError("Faust ended without a reason"))
         if starting.done() and starting.exception() is not None:
             leave(starting.exception() or RuntimeError("Faust did not start"))
         await asyncio.sleep(0.1)
     _log.info("stopping in order")
+    app.stopping = True
     app.engine.suspend()
     app.engine.release()
     try:
@@ -197,9 +243,57 @@ async def _work(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None
     os._exit(0)
 
 
+def waits_of(app: WorkerApp) -> list[Wait]:
+    """What a worker waits for, and how long at most: the watchdog's work list. Read from the watchdog's thread."""
+    engine, bounds = app.engine, app.chosen
+
+    def works() -> bool:
+        return engine.ready and not app.stopping
+
+    def doing() -> str:
+        now = engine.doing
+        return "" if now is None else f"{now[0]} of {now[1].stage}, partition {now[1].partition}"
+
+    def handed_out() -> int:
+        return app.consumer.handed_out if works() else 0
+
+    return [
+        Wait("a batch", bounds.hang_batch_s, lambda: engine.doing and (engine.doing, engine.folds), doing),
+        Wait("the event loop", bounds.hang_loop_s, lambda: app.beats, doing),
+        Wait(
+            "the restore of state",
+            bounds.hang_restore_s,
+            lambda: _restored(engine) if app.restoring else None,
+            lambda: engine.progress.snapshot().text(),
+        ),
+        Wait(
+            "an assignment by the group",
+            bounds.hang_assignment_s,
+            lambda: None if engine.ready or app.restoring or app.stopping else "away",
+        ),
+        Wait(
+            "batches, with records waiting",
+            bounds.hang_lag_s,
+            lambda: engine.batches if works() and (app.lag or handed_out()) else None,
+            lambda: f"{app.lag} records not read, {handed_out()} batches handed out",
+        ),
+        Wait("Kafka's answer to a fetch", bounds.hang_lag_s, lambda: app.consumer.answered if works() else None),
+        Wait("the look at reviews and lag", bounds.hang_lag_s, lambda: app.ticks if works() else None),
+    ]
+
+
+def _restored(engine: Engine) -> tuple[int, ...]:
+    now = engine.progress.snapshot()
+    return engine.epoch, now.records_read, now.records_left, now.keys
+
+
 def standing(app: WorkerApp) -> tuple[bool, str]:
     """Whether this worker works, and a word for people: what /ready answers."""
     engine = app.engine
+    if app.stopping:
+        return False, "stopping"
+    if app.restoring:
+        return False, engine.progress.snapshot().text()
     if not engine.ready:
-        return False, "waiting for partitions, or restoring their state"
+        return False, "waiting for partitions"
     return True, f"{len(engine.slots)} slots"
