@@ -290,6 +290,9 @@ def _restored(engine: Engine) -> tuple[int, ...]:
 def standing(app: WorkerApp) -> tuple[bool, str]:
     """Whether this worker works, and a word for people: what /ready answers."""
     engine = app.engine
+    waits_for = app.gate.standing() if app.gate is not None else None
+    if waits_for is not None:
+        return False, waits_for
     if app.stopping:
         return False, "stopping"
     if app.restoring:
