@@ -259,7 +259,7 @@ def waits_of(app: WorkerApp) -> list[Wait]:
 
     return [
         Wait("a batch", bounds.hang_batch_s, lambda: engine.doing and (engine.doing, engine.folds), doing),
-        Wait("the event loop", bounds.hang_loop_s, lambda: app.beats, doing),
+        Wait("the event loop", bounds.hang_loop_s, lambda: None if engine.doing else app.beats),
         Wait(
             "the restore of state",
             bounds.hang_restore_s,
