@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "doctor": "check a deployment and say what is wrong 体检",
     "hold": "alerts held back: list, release, drop 暂缓",
     "keys": "make and inspect the vault's keys 密钥",
+    "policy": "which policy pack is in force 政策包",
     "quality": "run expectation suites on what arrives 数据质量",
     "quarantine": "bad records: list, show, replay 隔离区",
     "receiver": "reference downstream receiver 参考接收端",

@@ -23,6 +23,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from hub.discovery.state import Answer, FullTruth, RuleState, Stage
+from hub.discovery.told import numbered
 from hub.domain.messages import Alert, Condition, Disposition, FindingChange
 from hub.policy.conclude import cite
 from hub.policy.findings import Finding, Rule
@@ -44,6 +45,7 @@ class Occasion(NamedTuple):
     caused_at: Callable[[], int | None]
     policy_hash: str
     working_day: Callable[[date, int], date]
+    generation: int = 0
 
 
 class Told(NamedTuple):
@@ -135,7 +137,7 @@ def _finding_change(rule: Rule, finding: Finding | None, old: RuleState, occasio
         region=finding.region if finding else old.region,
         township=finding.township if finding else old.township,
         missing=finding.missing if finding else (),
-        sequence=old.sequence + 1,
+        sequence=numbered(occasion.generation, old.sequence + 1),
         policy_hash=occasion.policy_hash,
         decided_on=occasion.today,
         decided_at=occasion.now,

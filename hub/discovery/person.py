@@ -21,6 +21,7 @@ from hub.discovery.conflicts import Known, conflict_id, find
 from hub.discovery.law import Law
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import Floor, PersonState, RecordKey
+from hub.discovery.told import UNHEARD, PersonTold, kept, nothing_said, numbered
 from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
 from hub.domain.homes import COVERAGE_HOME, home_id, home_kind
 from hub.domain.messages import Conflict, Contribution, Event, Fact, Output, Review
@@ -46,19 +47,28 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class PersonStep:
-    """The person step under one law. `generation` rises when the state is rebuilt from the log."""
+    """The person step under one law. `generation` rises when the state is rebuilt from the log.
 
-    def __init__(self, law: Law, generation: int = 0) -> None:
+    `unheard`: contributions are made and conflicts are not told. `told` is what was told of conflicts before; it is
+    asked of a person whose state was made unheard, or who has none.
+    """
+
+    def __init__(
+        self, law: Law, generation: int = 0, *, unheard: bool = False, told: PersonTold = nothing_said
+    ) -> None:
         self._generation = generation
+        self._unheard = unheard
+        self._told = told
         self._reads = law.reads()
+        self._mark = UNHEARD + self._reads if unheard else self._reads
         self._carried = cache(law.carried)
 
     def stale(self, state: PersonState) -> bool:
-        """Whether a person's contributions were made for rules that read something else.
+        """Whether a person's contributions were made for rules that read something else, or unheard.
 
         A driver that starts under such rules feeds `Review(person, date.min)` for each such person, at its own rate.
         """
-        return state.reads not in (NOT_READ, self._reads)
+        return state.reads not in (NOT_READ, self._mark)
 
     def step(self, states: States[PersonState], records: Iterable[Event | Review], now: int) -> StepResult[PersonState]:
         """Fold a batch of source events of one partition. `now` (UTC ms) only dates conflicts.
@@ -85,13 +95,20 @@ class PersonStep:
                     events.setdefault(key, [])
 
         for person, own in events.items():
-            before = states.get(person) or PersonState(self._generation, 0, self._reads)
+            before = states.get(person) or self._unknown(person)
             folding = Folding(before)
             for event in own:
                 result.counts[f"record:{folding.apply(event)}"] += 1
             if folding.changed or restated or self.stale(before):
                 self._finish(person, before, folding, statements, now, result)
+        if self._unheard:
+            result.outputs = [output for output in result.outputs if output.topic == CONTRIBUTIONS]
         return result
+
+    def _unknown(self, person: str) -> PersonState:
+        """The state of a person who has none. One of whom something was told is stale until it is taken back."""
+        heard = self._unheard or not self._told(person)
+        return PersonState(self._generation, 0, self._mark if heard else UNHEARD + self._reads)
 
     def _fold_coverage(
         self, states: States[PersonState], events: list[Event], result: StepResult[PersonState]
@@ -134,7 +151,11 @@ class PersonStep:
 
         sequence = before.sequence + 1
         outputs: list[Output] = []
-        everything = self.stale(before)
+        swept = self.stale(before)
+        everything = before.reads.removeprefix(UNHEARD) != self._reads
+        conflicts_told = before.conflicts
+        if before.reads.startswith(UNHEARD) and not self._unheard:
+            conflicts_told = self._told(person)
         # Ties follow from three topics and from there being any fact at all; most batches touch neither.
         tied = ties(person, by_topic) if everything or not before.sent or _may_retie(moved, by_topic) else before.sent
         sent: dict[str, tuple[str, ...]] = {}
@@ -145,7 +166,7 @@ class PersonStep:
             sent[home] = roles
             if everything or before.sent.get(home) != roles or not topics.isdisjoint(moved):
                 facts = tuple(fact for fact in folded.facts if fact.topic in topics)
-                live = Contribution(home, person, roles, "LIVE", before.generation, sequence, facts)
+                live = Contribution(home, person, roles, "LIVE", before.generation, sequence, facts, self._reads)
                 outputs.append(Output(CONTRIBUTIONS, home, live))
         for home, roles in before.sent.items():
             if home not in sent:
@@ -153,13 +174,13 @@ class PersonStep:
                 outputs.append(Output(CONTRIBUTIONS, home, ended))
 
         known = Known(person, by_topic, folding.versions(), frozenset(folded.collided), statements)
-        conflicts = _conflicts(known, before.conflicts, sequence, now, outputs)
-        if folding.changed or outputs or everything:
+        conflicts = _conflicts(known, conflicts_told, numbered(before.generation, sequence), now, outputs)
+        if folding.changed or outputs or swept:
             result.outputs.extend(outputs)
             result.changes[person] = msgspec.structs.replace(
                 folded,
                 sequence=sequence if outputs else before.sequence,
-                reads=self._reads,
+                reads=self._mark,
                 sent=sent,
                 conflicts=conflicts,
             )
@@ -326,8 +347,7 @@ def _conflicts(known: Known, before: dict[str, str], sequence: int, now: int, ou
     after: dict[str, str] = {}
     for found in find(known):
         identifier = conflict_id(known.person, found)
-        digest = blake2b(_encode(found), digest_size=8).hexdigest()
-        after[identifier] = f"{found.kind}|{found.field}|{digest}"
+        after[identifier] = kept(found)
         if before.get(identifier) != after[identifier]:
             conflict = Conflict(
                 conflict_id=identifier,

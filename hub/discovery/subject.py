@@ -14,16 +14,19 @@ wrongly hold their alert for days (`Finding.hold_until`). Where one batch brings
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from hub.discovery import episodes
 from hub.discovery.episodes import Cause, Occasion
 from hub.discovery.law import Law
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import HomeState, RuleState
+from hub.discovery.told import UNHEARD, HomeTold, nothing_told
 from hub.domain.facts import Coverage
 from hub.domain.homes import COVERAGE_HOME, Home, Member
 from hub.domain.messages import Contribution, Disposition, Fact, Output, Review
@@ -37,17 +40,25 @@ _EMPTY: Final = HomeState()
 
 
 class SubjectStep:
-    """The subject step under one law."""
+    """The subject step under one law.
 
-    def __init__(self, law: Law) -> None:
+    `unheard`: homes are decided and nothing is told. `told` is what was told before by the generation that is taken
+    over from; it is asked of a home whose state was made unheard, or that has none.
+    """
+
+    def __init__(self, law: Law, generation: int = 0, *, unheard: bool = False, told: HomeTold = nothing_told) -> None:
         self._law = law
+        self._reads = law.reads()
+        self._generation = generation
+        self._unheard = unheard
+        self._told = told
 
     def stale(self, state: HomeState) -> bool:
-        """Whether a home was decided under another policy than the one in force there.
+        """Whether a home was decided under another policy than the one in force there, or unheard.
 
         A driver that starts under a new policy feeds `Review(home, date.min)` for each such home, at its own rate.
         """
-        return state.policy_hash not in (None, self._law.policy_hash(state.region))
+        return state.policy_hash not in (None, self._mark(state.region))
 
     def step(self, states: States[HomeState], records: Iterable[HomeRecord], now: int) -> StepResult[HomeState]:
         """Fold a batch of one partition and decide each touched home once. `now` (UTC ms) gives the day."""
@@ -68,14 +79,39 @@ class SubjectStep:
         today = local_date(now)
         for home, own in records_of.items():
             before = states.get(home) or _EMPTY
-            touched = _Touched(before, today, stale=self.stale(before))
+            told = self._told_last(home, before)
+            touched = _Touched(before, today, stale=self.stale(before) or told.keys() != before.rules.keys())
             for record in own:
                 result.counts[f"record:{touched.apply(record)}"] += 1
             if touched.cause is not None or restated:
-                after = self._decide(home, before, touched, statements, restated, now, result)
+                if self._incomplete(touched.contributions):
+                    after = replace(before, contributions=touched.contributions, answers=touched.answers)
+                else:
+                    after = self._decide(home, before, told, touched, statements, restated, now, result)
                 if after != before:
                     result.changes[home] = after
+        if self._unheard:
+            result.outputs.clear()
         return result
+
+    def _mark(self, region: str | None) -> str:
+        policy_hash = self._law.policy_hash(region)
+        return UNHEARD + policy_hash if self._unheard else policy_hash
+
+    def _told_last(self, home: str, before: HomeState) -> Mapping[str, RuleState]:
+        """What was told of a home: its own state says so, but for one made unheard or not yet decided here."""
+        mark = before.policy_hash
+        if self._unheard or (mark is not None and not mark.startswith(UNHEARD)):
+            return before.rules
+        return self._told(home)
+
+    def _incomplete(self, contributions: Mapping[str, Contribution]) -> bool:
+        """Whether some member has not contributed yet for what the rules read now.
+
+        When rules read another value, each person contributes anew, one after the other. A home that was decided
+        between two of them would tell what neither the old rules say nor the new ones: it waits for the last.
+        """
+        return any(held.state == "LIVE" and held.reads not in ("", self._reads) for held in contributions.values())
 
     def _fold_coverage(
         self, states: States[HomeState], records: list[HomeRecord], result: StepResult[HomeState]
@@ -96,6 +132,7 @@ class SubjectStep:
         self,
         home: str,
         before: HomeState,
+        told: Mapping[str, RuleState],
         touched: _Touched,
         statements: Statements,
         restated: bool,
@@ -107,20 +144,20 @@ class SubjectStep:
         region, township = (findings[0].region, findings[0].township) if findings else (None, None)
         policy_hash = self._law.policy_hash(region)
         cause: Cause = "facts" if restated or touched.cause is None else touched.cause
-        if touched.stale:
+        if touched.stale or self._incomplete(before.contributions):
             cause = "policy"
         caused_at = partial(_newest_change, before, touched.contributions)
-        occasion = Occasion(home, today, now, cause, caused_at, policy_hash, self._law.working_day)
+        occasion = Occasion(home, today, now, cause, caused_at, policy_hash, self._law.working_day, self._generation)
         by_rule = {finding.rule: finding for finding in findings}
         rules: dict[str, RuleState] = {}
-        for rule_id in sorted(by_rule.keys() | before.rules.keys()):
-            self._tell(rule_id, by_rule.get(rule_id), before, touched, occasion, rules, result)
+        for rule_id in sorted(by_rule.keys() | told.keys() | before.rules.keys()):
+            self._tell(rule_id, by_rule.get(rule_id), before, told, touched, occasion, rules, result)
         return HomeState(
             contributions=touched.contributions,
             rules=rules,
             answers=touched.answers,
             next_review=_next_review(findings, today),
-            policy_hash=policy_hash,
+            policy_hash=self._mark(region),
             region=region,
             township=township,
         )
@@ -130,6 +167,7 @@ class SubjectStep:
         rule_id: str,
         finding: Finding | None,
         before: HomeState,
+        told_last: Mapping[str, RuleState],
         touched: _Touched,
         occasion: Occasion,
         rules: dict[str, RuleState],
@@ -138,18 +176,19 @@ class SubjectStep:
         rule = self._law.rules.get(rule_id)
         if rule is None:
             # Without its rule an alert has no line to go to. A rule is retired by answering nothing, not by leaving.
-            rules[rule_id] = before.rules[rule_id]
+            if rule_id in told_last:
+                rules[rule_id] = told_last[rule_id]
             return
-        old = before.rules.get(rule_id, episodes.NOT_APPLICABLE)
+        old = told_last.get(rule_id, episodes.NOT_APPLICABLE)
         told = episodes.tell(rule, finding, old, touched.answers.get(rule_id, ()), occasion)
         if told.alert is not None:
             result.outputs.append(Output(ALERTS, occasion.home, told.alert))
         if told.change is not None:
             result.outputs.append(Output(FINDINGS, occasion.home, told.change))
-        if told.state == episodes.NOT_APPLICABLE:
+        held = before.rules.get(rule_id)
+        if told.state == episodes.NOT_APPLICABLE and held is None:
             return
         rules[rule_id] = told.state
-        held = before.rules.get(rule_id)
         if held is None or (held.truth, held.stage) != (told.state.truth, told.state.stage):
             result.counts.update(_standing(rule_id, told.state))
             result.counts.subtract(_standing(rule_id, held) if held else ())

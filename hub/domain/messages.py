@@ -58,7 +58,10 @@ class Fact(Struct, frozen=True, array_like=True):
 
 
 class Contribution(Struct, frozen=True, array_like=True):
-    """What one person's facts mean to one home. Ordered by (generation, sequence); an older one is ignored."""
+    """What one person's facts mean to one home. Ordered by (generation, sequence); an older one is ignored.
+
+    `reads` is the fingerprint of the rules it was made for; empty where no rule has a say, or before it was kept.
+    """
 
     home: str
     person: str
@@ -67,6 +70,7 @@ class Contribution(Struct, frozen=True, array_like=True):
     generation: int
     sequence: int
     facts: tuple[Fact, ...]
+    reads: str = ""
 
 
 class Missing(Struct, frozen=True, order=True):

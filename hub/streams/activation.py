@@ -224,6 +224,22 @@ def write(settings: Settings, codec: Codec, change: Callable[[Activation | None]
     raise BrokerUnavailable("others go on activating at the same moment — see who, then try again")
 
 
+def activate_policy(settings: Settings, codec: Codec, held: Held) -> tuple[Activation | None, Activation]:
+    """Put a pack in force in the generation that is active; what was active before, and what is now."""
+    seen: list[Activation | None] = []
+
+    def change(now: Activation | None) -> Activation:
+        seen.append(now)
+        if now is None:
+            return activation(held._replace(generation=0), "policy activate")
+        if (now.policy_hash, now.reads) == (held.policy_hash, held.reads):
+            return now
+        return activation(held._replace(generation=now.generation), "policy activate", now.switching_to)
+
+    after = write(settings, codec, change)
+    return seen[-1], after
+
+
 def _consumer(settings: Settings, group: str) -> Consumer:
     return Consumer(
         {

@@ -193,6 +193,7 @@ def _contribution_body(value: Contribution) -> dict[str, Any]:
         "state": value.state,
         "generation": value.generation,
         "sequence": value.sequence,
+        "reads": value.reads,
     }
     for fact in value.facts:
         if fact.payload is None:
@@ -255,4 +256,5 @@ def _contribution(body: dict[str, Any]) -> Contribution:
         body["generation"],
         body["sequence"],
         tuple(sorted(facts, key=lambda fact: (fact.topic, fact.source, fact.record_id))),
+        body["reads"],
     )
