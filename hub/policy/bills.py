@@ -19,6 +19,8 @@ from hub.policy.calendar import add_months
 from hub.policy.view import evidence
 
 MONTHS: Final = 12
+WINDOWS_BILLS: Final[dict[str, tuple[int | str, ...]]] = {"medical.settlement": (MONTHS,)}
+"""What a rule declares that reads bills and no other settlement."""
 READS_BILLS: Final = frozenset(
     {
         "medical.settlement.settled_on",

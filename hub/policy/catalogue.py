@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from hub.domain.facts import AidHousehold, Resident
 from hub.domain.homes import Home, HomeKind
 from hub.policy.findings import Finding, Rule
+from hub.policy.horizon import horizons, windowed
 from hub.policy.parameters import PolicyBook
 from hub.policy.rules import (
     death_benefit_continues,
@@ -61,6 +63,16 @@ def topics_for(home_kind: HomeKind, role: str) -> frozenset[str]:
     return frozenset(field.rpartition(".")[0] for field in fields) | _TIES.get(role, frozenset())
 
 
+_WINDOWED: Final = windowed(RULES.values())
+"""Topics whose records age away: where a bill was paid does not say where a home is, now or later."""
+
+
+@lru_cache(maxsize=4)
+def horizons_under(book: PolicyBook) -> Mapping[str, int]:
+    """Topic (without version) → months after which no rule reads its records; a topic that is not here is kept."""
+    return horizons(RULES.values(), book)
+
+
 class Place(NamedTuple):
     """Where a home is: county and township code; None where no record says it."""
 
@@ -78,6 +90,8 @@ def place_of(home: Home) -> Place:
             if isinstance(fact.payload, AidHousehold)
         )
         for fact in member.facts:
+            if fact.topic in _WINDOWED:
+                continue
             entry = fact.payload if isinstance(fact.payload, Resident) else None
             township = entry.township if entry is not None else None
             region = township[:6] if township else fact.region

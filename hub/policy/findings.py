@@ -46,12 +46,25 @@ class Finding(Struct, frozen=True, kw_only=True):
     due_kind: Literal["service", "statutory"] = "service"
 
 
+Windows = Mapping[str, tuple[int | str, ...]]
+"""Topic → months back that are read of it: numbers, or `count` parameters that give one."""
+
+
+def merged(*windows: Windows) -> Windows:
+    """The windows of a rule that reads a topic in several ways."""
+    topics = {topic for one in windows for topic in one}
+    return {topic: tuple(months for one in windows for months in one.get(topic, ())) for topic in sorted(topics)}
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """What a rule declares: its home, its line, its articles, and by role the fields it reads.
 
     `reads` maps a role at the home to `topic.field` names (`medical.settlement.cash_fen`); contributions carry just
     the topics named there, and a test fails if no schema supplies one. `decide` returns None where the rule does
-    not apply (an orphan rule on an adult): such a home has no finding, which is not the same as *no*.
+    not apply (an orphan rule on an adult): such a home has no finding, which is not the same as *no*. `windows` says
+    for a topic how many months back the rule reads, as a number or a `count` parameter that gives it (of several the
+    longest holds); a topic without an entry is read however old it is. What lies beyond changes nothing of `decide`,
+    and is pruned by it (`hub.policy.horizon`).
     """
 
     id: str
@@ -61,3 +74,4 @@ class Rule(Struct, frozen=True, kw_only=True):
     reads: Mapping[str, frozenset[str]]
     articles: tuple[str, ...]
     decide: Callable[[Home, Policy, date], Finding | None]
+    windows: Windows = {}

@@ -2,7 +2,8 @@
 
 Claims come from 死亡注销 (revoked where a court took a declaration back), 医学死亡证明, 火化 and 宣告死亡. The earliest
 reliable date prevails (`death.reliable_sources`, a parameter); only where no reliable source gives one, the family's
-statement at the cremation counts. A sign of life after every claimed date makes the death unknown again.
+statement at the cremation counts. A sign of life after every claimed date makes the death unknown again;
+care received is one for some years (`death.sign_months`), an alive check for ever.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hub.domain.facts import (
 from hub.domain.homes import Member
 from hub.domain.messages import Evidence, Fact, Missing, Truth
 from hub.domain.times import local_date
+from hub.policy.calendar import add_months, after
 from hub.policy.justice import in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, earliest
 from hub.policy.view import View, evidence, resident
@@ -49,6 +51,10 @@ READS_DEATH: Final = frozenset(
     }
 )
 """What a death rests on, and the sign of life that is at hand for kin too."""
+SIGN_MONTHS: Final = "death.sign_months"
+"""How long care received speaks against a death; an alive check does so for ever."""
+WINDOWS_LIFE: Final[dict[str, tuple[int | str, ...]]] = {"medical.settlement": (SIGN_MONTHS,)}
+"""What a rule declares that reads settlements as signs of life."""
 READS_LIFE: Final = frozenset(
     {
         "medical.settlement.service_to",
@@ -131,7 +137,9 @@ def life_of(view: View, member: Member, role: str) -> Life:
     chosen = [claim for claim in dated if claim.topic in reliable or claim.declared] or dated
     first = min((claim.first for claim in chosen if claim.first is not None), default=None)
     last = min((claim.last for claim in chosen if claim.last is not None), default=None)
-    signs = _signs_of_life(member, max((claim.last for claim in dated if claim.last is not None), default=None))
+    months = view.policy.number(SIGN_MONTHS, view.on)
+    died = max((claim.last for claim in dated if claim.last is not None), default=None)
+    signs, passes_on = _signs_of_life(member, died, view.on, months)
     confirmed = len({claim.topic for claim in claims}) > 1 or any(claim.declared for claim in claims)
     return Life(
         dead=UNKNOWN if signs else YES,
@@ -143,7 +151,7 @@ def life_of(view: View, member: Member, role: str) -> Life:
         evidence=tuple(item for claim in claims for item in claim.evidence),
         missing=(Missing(field=f"{claims[0].topic}.death_date", person=member.person, role=role),) if signs else (),
         sign_of_life=signs,
-        changes_on=changes_on,
+        changes_on=earliest((changes_on, passes_on, view.parameters_change(SIGN_MONTHS))),
     )
 
 
@@ -167,19 +175,36 @@ def _without_claim(member: Member, role: str) -> Life:
     return Life(dead=UNKNOWN, claims=(), missing=(Missing(field=field, person=member.person, role=role),))
 
 
-def _signs_of_life(member: Member, died: date | None) -> tuple[Evidence, ...]:
-    """Care received or an alive check after the last claimed day; the reversal of a settlement is none."""
+def _signs_of_life(
+    member: Member, died: date | None, on: date, months: int | None
+) -> tuple[tuple[Evidence, ...], date | None]:
+    """Care received or an alive check after the last claimed day; the reversal of a settlement is none.
+
+    Care counts for so many months (None: for ever). Also the first later day on which a sign of care passes.
+    """
     if died is None:
-        return ()
+        return (), None
+    since = date.min if months is None else add_months(on, -months)
     signs: list[Evidence] = []
+    passes: list[date] = []
     for fact in member.facts:
         sign = fact.payload
         if isinstance(sign, Settlement):
-            if sign.service_to > died and sign.total_fen > 0:
+            if sign.service_to > died and sign.service_to >= since and sign.total_fen > 0:
                 signs.append(evidence(fact, fact.topic, "service_to", sign.service_to, member.person))
+                if months is not None and sign.service_to <= on:
+                    passes.append(_passes(sign.service_to, months))
         elif isinstance(sign, Pension) and sign.last_alive_check is not None and sign.last_alive_check > died:
             signs.append(evidence(fact, fact.topic, "last_alive_check", sign.last_alive_check, member.person))
-    return tuple(signs)
+    return tuple(signs), min(passes, default=None)
+
+
+def _passes(day: date, months: int) -> date:
+    """First day from which a day lies more than so many months back."""
+    passed = after(add_months(day, months))
+    while add_months(passed, -months) <= day:  # the end of February, and of months of thirty days
+        passed = after(passed)
+    return passed
 
 
 def alive(view: View, person: Member) -> Clause:

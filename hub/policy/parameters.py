@@ -65,6 +65,7 @@ KEYS: Final[dict[str, Key]] = {
     "defacto.months": Key("count", "事实无人抚养：限制人身自由或失联的月数"),
     "orphan.declared_missing_counts": Key("flag", "父母宣告失踪是否按孤儿认定"),
     "death.hold_days": Key("count", "死亡类提醒的暂缓天数"),
+    "death.sign_months": Key("count", "就医记录可作为生存迹象的月数"),
     "death.reliable_sources": Key("words", "死亡日期的可靠数源"),
     "elder_age.centenarian_age": Key("count", "长寿保健补助年龄"),
     "elder_age.from_age": Key("count", "高龄津贴起始年龄"),
@@ -73,6 +74,8 @@ KEYS: Final[dict[str, Key]] = {
     "lead.earner_from_age": Key("count", "候选家庭线索：劳动年龄起"),
     "lead.earner_to_age": Key("count", "候选家庭线索：劳动年龄止"),
     "service.working_days": Key("count", "服务时限（工作日，产品默认值）"),
+    "horizon.lateness_months": Key("count", "数据保留界限：记录、更正与冲正可能迟到的月数"),
+    "horizon.taper_months": Key("count", "数据保留界限：待遇渐退的月数"),
 }
 """Every parameter the rules read. A pack that names another key is refused."""
 
@@ -173,6 +176,15 @@ class PolicyBook:
         if policy is None:
             policy = self._policies[code] = self._resolve(code)
         return policy
+
+    def longest(self, key: str) -> int | None:
+        """The largest value of a `count` key in any region on any day; None where a day or a region may go without."""
+        forced = self._forced.get(key)
+        levels = [forced] if forced is not None else [keys.get(key, []) for keys in self._by_region.values()]
+        everywhere = forced if forced is not None else self._by_region.get(NATION, {}).get(key, [])
+        if not everywhere or everywhere[-1].effective_to is not None:
+            return None
+        return max(entry.value for level in levels for entry in level if isinstance(entry.value, int))
 
     def overridden(self, values: Mapping[str, Value | list[Entry]], source: str = "override") -> PolicyBook:
         """A book in which these values hold in every region, always or as their entries say: what-if and test cases.

@@ -19,7 +19,7 @@ from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import HOUSEHOLD_BENEFITS, LIVE, READS_BENEFIT, in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest
-from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of, said_dead
+from hub.policy.lives import READS_DEATH, READS_LIFE, WINDOWS_LIFE, Life, life_of, said_dead
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence
 
@@ -171,4 +171,5 @@ RULE: Final = Rule(
     reads={"self": _SELF | READS_DEATH | READS_LIFE | READS_BENEFIT},
     articles=(ART_26,),
     decide=decide,
+    windows=WINDOWS_LIFE,
 )

@@ -15,10 +15,10 @@ from hub.domain.facts import Application
 from hub.domain.homes import Home
 from hub.domain.messages import Evidence, Missing, Truth
 from hub.policy.amounts import Amount, known, total, unbounded, up_to_yuan, yuan
-from hub.policy.bills import READS_BILLS
+from hub.policy.bills import READS_BILLS, WINDOWS_BILLS
 from hub.policy.calendar import after
 from hub.policy.conclude import conclude
-from hub.policy.findings import Finding, Rule
+from hub.policy.findings import Finding, Rule, merged
 from hub.policy.holdings import READS_BENEFIT, none_holds
 from hub.policy.households import ART_7, READS_HOUSEHOLD, Counted, Roster, roster
 from hub.policy.incomes import (
@@ -31,6 +31,7 @@ from hub.policy.incomes import (
     reports_of,
 )
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, earliest, missing_order, truth_of
+from hub.policy.lives import WINDOWS_LIFE
 from hub.policy.parameters import Policy
 from hub.policy.rules.dibao_lead import READS_SIGNS, lead
 from hub.policy.view import View, evidence, newest_first
@@ -227,4 +228,5 @@ RULE: Final = Rule(
     },
     articles=(ART_9, ART_12, ART_51, ART_7, ART_13),
     decide=decide,
+    windows=merged(WINDOWS_BILLS, WINDOWS_LIFE),
 )

@@ -13,7 +13,7 @@ from typing import Final
 from hub.domain.facts import Certificate, JusticeStatus
 from hub.domain.homes import Member
 from hub.policy.amounts import total, yuan
-from hub.policy.bills import bills_of, spent
+from hub.policy.bills import bills_of, leaving_day, spent, window_start
 from hub.policy.calendar import add_months, after, birthday
 from hub.policy.conclude import conclude
 from hub.policy.disability import certified_level
@@ -134,12 +134,13 @@ def _working(view: View, born: date, on: date) -> bool:
 def _large_bills(view: View, family: Roster) -> list[Clause]:
     line = view.policy.number("warning_self_paid_annual_fen", view.on)
     bills = [bill for item in family.members for bill in bills_of(item.member)]
-    if line is None or not bills:
+    newest = max((bill.day for bill in bills), default=None)
+    if line is None or newest is None or newest < window_start(view.on):
         return []
     result = spent(bills, view.on, line)
     times = result.multiple(line)
     text = f"近十二个月自付医疗费用{'超过' if times else '未超过'}{yuan(line)}元"
-    change = earliest((result.changes_on, view.parameters_change("warning_self_paid_annual_fen")))
+    change = earliest((result.changes_on, leaving_day(newest), view.parameters_change("warning_self_paid_annual_fen")))
     basis = (str(times),)
     shown = result.decisive
     return [Clause("lead.bills", YES if times else NO, text, ART_28, shown, changes_on=change, basis=basis)]

@@ -15,7 +15,7 @@ from hub.policy.conclude import conclude
 from hub.policy.findings import Finding, Rule
 from hub.policy.holdings import READS_BENEFIT, held, not_held
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, truth_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, alive
+from hub.policy.lives import READS_DEATH, READS_LIFE, WINDOWS_LIFE, alive
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence, resident
 
@@ -93,4 +93,5 @@ RULE: Final = Rule(
     reads={"self": READS_AGE | READS_DEATH | READS_LIFE | READS_BENEFIT},
     articles=(ART_27, ART_33),
     decide=decide,
+    windows=WINDOWS_LIFE,
 )

@@ -14,10 +14,10 @@ from hub.domain.facts import Benefit, Enrolment, Pension
 from hub.domain.homes import Home, Member
 from hub.domain.messages import Fact
 from hub.policy.conclude import conclude
-from hub.policy.findings import Finding, Rule
+from hub.policy.findings import Finding, Rule, merged
 from hub.policy.holdings import HOUSEHOLD_BENEFITS, READS_BENEFIT, in_force, turns
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, earliest, some_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, Life, life_of, said_dead
+from hub.policy.lives import READS_DEATH, READS_LIFE, WINDOWS_LIFE, Life, life_of, said_dead
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence, newest_first, resident
 
@@ -25,6 +25,7 @@ ID: Final = "funeral_affairs"
 TITLE: Final = "逝者身后事项可能尚未办结，请核实"
 ART_8: Final = "户口登记条例 Art 8"
 ART_25: Final = "社会保险经办条例 Art 25"
+YEAR_MONTHS: Final = 12  # an enrolment is read in its own year only
 
 
 def decide(home: Home, policy: Policy, on: date) -> Finding | None:
@@ -156,4 +157,5 @@ RULE: Final = Rule(
     },
     articles=(ART_8, ART_25),
     decide=decide,
+    windows=merged(WINDOWS_LIFE, {"insurance.enrolment": (YEAR_MONTHS,)}),
 )

@@ -13,12 +13,13 @@ from typing import Final
 from hub.domain.facts import Settlement
 from hub.domain.homes import Home
 from hub.policy.amounts import yuan
-from hub.policy.bills import READS_BILLS, bills_of, spent, window_start
+from hub.policy.bills import READS_BILLS, WINDOWS_BILLS, bills_of, leaving_day, spent, window_start
 from hub.policy.conclude import conclude
-from hub.policy.findings import Finding, Rule
+from hub.policy.findings import Finding, Rule, merged
 from hub.policy.holdings import READS_BENEFIT
 from hub.policy.households import READS_HOUSEHOLD, Roster, roster
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, earliest
+from hub.policy.lives import WINDOWS_LIFE
 from hub.policy.parameters import Policy
 from hub.policy.view import View
 
@@ -29,19 +30,20 @@ LINE: Final = "warning_self_paid_annual_fen"
 
 
 def decide(home: Home, policy: Policy, on: date) -> Finding | None:
-    """Applies to families of whom any medical settlement is known."""
-    if not any(isinstance(fact.payload, Settlement) for member in home.members for fact in member.facts):
+    """Applies to families of whom a medical settlement of the window, or a later one, is known."""
+    newest = max((paid.settled_on for member in home.members for _, paid in member.of(Settlement)), default=None)
+    if newest is None or newest < window_start(on):
         return None
     view = View(home, policy, on)
     family = roster(view)
-    clause = _bills(view, family)
+    clause = _bills(view, family, leaving_day(newest))
     people = tuple((item.member, "member") for item in family.members)
     return conclude(ID, view, clause, TITLE, articles=(ART_21,), people=people, grade="lead")
 
 
-def _bills(view: View, family: Roster) -> Clause:
+def _bills(view: View, family: Roster, ends: date) -> Clause:
     line = view.policy.number(LINE, view.on)
-    change = earliest((family.changes_on, view.parameters_change(LINE)))
+    change = earliest((family.changes_on, view.parameters_change(LINE), ends))
     if line is None:
         missing = (view.missing_parameter(LINE),)
         return Clause(ID, UNKNOWN, "本地大病预警线未知", ART_21, missing=missing, changes_on=change)
@@ -77,4 +79,5 @@ RULE: Final = Rule(
     reads={"member": _MEMBER | {"registration.resident.birth_date"}},
     articles=(ART_21,),
     decide=decide,
+    windows=merged(WINDOWS_BILLS, WINDOWS_LIFE),
 )

@@ -27,7 +27,7 @@ from hub.policy.incomes import READS_PENSION, READS_REPORTS, income_of, reports_
 from hub.policy.justice import in_force, turns
 from hub.policy.kin import READS_KINSHIP, Tie, inventory, kin_of
 from hub.policy.kleene import NO, UNKNOWN, YES, Clause, all_of, any_of, earliest, truth_of
-from hub.policy.lives import READS_DEATH, READS_LIFE, alive, life_of
+from hub.policy.lives import READS_DEATH, READS_LIFE, WINDOWS_LIFE, alive, life_of
 from hub.policy.parameters import Policy
 from hub.policy.view import View, evidence
 
@@ -244,4 +244,5 @@ RULE: Final = Rule(
     },
     articles=(ART_4, ART_5, ART_6, ART_8),
     decide=decide,
+    windows=WINDOWS_LIFE,
 )
