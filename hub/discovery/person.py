@@ -63,6 +63,11 @@ class PersonStep:
         self._mark = UNHEARD + self._reads if unheard else self._reads
         self._carried = cache(law.carried)
 
+    @property
+    def made_under(self) -> str:
+        """What `stale` compares with: fingerprint for a driver that went through all states."""
+        return self._mark
+
     def stale(self, state: PersonState) -> bool:
         """Whether a person's contributions were made for rules that read something else, or unheard.
 

@@ -94,6 +94,11 @@ class SubjectStep:
             result.outputs.clear()
         return result
 
+    @property
+    def made_under(self) -> str:
+        """What `stale` compares with, of all regions together: fingerprint for a driver that went through all."""
+        return f"{self._mark(None)} {self._reads}"
+
     def _mark(self, region: str | None) -> str:
         policy_hash = self._law.policy_hash(region)
         return UNHEARD + policy_hash if self._unheard else policy_hash

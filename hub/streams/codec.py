@@ -35,6 +35,7 @@ from hub.domain.messages import (
 from hub.domain.times import day_start_ms
 from hub.errors import DataFault, SchemaError
 from hub.streams.schemas import UNREACHABLE, load_schemas, registry_client, subject_of, unavailable
+from hub.streams.topics import plain_name
 
 _FRAME: Final = struct.Struct(">bI")
 MAGIC: Final = 0
@@ -95,6 +96,8 @@ class Codec:
         DataFault with reason bad_magic, truncated, unknown_schema or schema_misfit; RegistryUnavailable when the
         registry cannot be asked for a schema that was not seen before.
         """
+        if topic not in self._own:
+            topic = plain_name(topic)
         if not data or data[0] != MAGIC:
             raise _fault(topic, "bad_magic", f"{len(data)} bytes")
         if len(data) < _FRAME.size:
@@ -126,7 +129,8 @@ class Codec:
         with contextlib.suppress(Exception):  # at interpreter exit the client may be half gone, and nobody listens
             self.close()
 
-    def _writer(self, topic: str) -> tuple[bytes, Any]:
+    def _writer(self, named: str) -> tuple[bytes, Any]:
+        topic = named if named in self._own else plain_name(named)
         if topic not in self._own:
             raise SchemaError(f"there is no schemas/{topic}.avsc — add it and run `hub schemas register`")
         try:
@@ -138,8 +142,8 @@ class Codec:
         except UNREACHABLE as error:
             raise unavailable(self._url) from error
         schema = fastavro.parse_schema(msgspec.json.decode(registered.schema.schema_str or "null"))
-        self._writers[topic] = (_FRAME.pack(MAGIC, registered.schema_id), schema)
-        return self._writers[topic]
+        self._writers[named] = (_FRAME.pack(MAGIC, registered.schema_id), schema)
+        return self._writers[named]
 
     def _reader(self, topic: str, schema_id: int) -> Any:
         try:

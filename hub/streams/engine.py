@@ -23,9 +23,12 @@ from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.commit import Outgoing, Passing, Writer, unhindered
 from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Values
+from hub.streams.places import Places
 from hub.streams.progress import RestoreProgress
+from hub.streams.restore import restore
 from hub.streams.stage import Stage
-from hub.streams.state import PartitionState, Slot, restore
+from hub.streams.state import PartitionState, Slot
+from hub.streams.takeover import TAKEN_OVER
 from hub.streams.topics import QUARANTINE
 from hub.vault.sealed import Sealer
 
@@ -143,9 +146,23 @@ class Engine:
             metrics.RESTORING.labels(slot.stage).set(0)
         if not done:
             for owned in fresh.values():
-                owned.writer.close()
+                owned.close()
             return None
+        for owned in fresh.values():
+            if owned.state.stage.takeover is not None:
+                owned.state.stage.takeover.begin(owned.state)
         return fresh
+
+    def _open(self, slot: Slot, cancelled: threading.Event) -> Owned | None:
+        """Fence the former owner of a slot, then take up what is kept of it here. None when `cancelled` first."""
+        stage = self.stages[slot.stage]
+        writer = Writer(self._settings, slot, stage.state_topic.name, self._passing)
+        writer.open()
+        state = self._places.open(stage, slot.partition, cancelled)
+        if state is None:
+            writer.close()
+            return None
+        return Owned(state, writer)
 
     def adopt(self, fresh: Mapping[Slot, Owned]) -> None:
         """Own prepared slots from now on."""
@@ -228,14 +245,22 @@ class Engine:
         for slot, owned in self._owned.items():
             due: list[Review] = owned.state.reviews.due(today, REVIEW_BUDGET)
             swept = list(islice(owned.state.stale, REVIEW_BUDGET - len(due)))
-            reviews = due + [Review(key, date.min) for key in swept]
+            takeover = owned.state.stage.takeover
+            missing = takeover.missing(slot.partition, REVIEW_BUDGET - len(due) - len(swept)) if takeover else []
+            reviews = due + [Review(key, date.min) for key in (*swept, *missing)]
             if reviews:
                 self._fold(slot, reviews, [], {})
                 self.doing = None
                 for _ in swept:
                     owned.state.stale.popleft()
+                if takeover:
+                    takeover.took(slot.partition, len(missing))
                 metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
-                metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept))
+                metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept) + len(missing))
+            if takeover and takeover.finished(owned.state):
+                self._fold(slot, [], [], {TAKEN_OVER: 1})
+                self.doing = None
+                takeover.end(slot.partition)
             left = left or len(reviews) >= REVIEW_BUDGET
         if not left:
             metrics.REVIEWED.set(began)

@@ -33,6 +33,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     `decode`. `prefix` is what every value begins with, the version that `encode` writes: a value that begins otherwise
     is shown to `decode` when it is restored. `law` is the fingerprint of the law that `stale` compares with; a store
     on disk that was gone through under the same one is not gone through again. Empty: always.
+
+    `takeover` is what a generation was built beside told before it (`hub.streams.takeover`); None: nothing was.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     outline: Callable[[bytes], Any] | None = None
     prefix: bytes = b""
     law: str = ""
+    takeover: Any = None
 
     @property
     def input_names(self) -> frozenset[str]:

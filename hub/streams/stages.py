@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 from hub.discovery.law import Law
 from hub.discovery.person import PersonStep
+from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import (
     PREFIX,
+    RuleState,
     decode_home,
     decode_person,
     encode_home,
@@ -14,30 +19,78 @@ from hub.discovery.state import (
     outline_person,
 )
 from hub.discovery.subject import SubjectStep, standing
+from hub.settings import Settings
 from hub.streams.stage import Stage
-from hub.streams.topics import CONTRIBUTIONS, DISPOSITIONS, HOME_STATE, PERSON_STATE, SOURCE_TOPICS
+from hub.streams.takeover import Takeover, home_takeover, person_takeover
+from hub.streams.topics import (
+    CONTRIBUTIONS,
+    DISPOSITIONS,
+    HOME_STATE,
+    PERSON_STATE,
+    SOURCE_TOPICS,
+    of_generation,
+)
+
+Step = Callable[[States[Any], Sequence[Any], int], StepResult[Any]]
 
 
 def stages_of(law: Law) -> tuple[Stage, Stage]:
     """`person` folds source events and contributes to homes; `subject` folds those, decides and alerts."""
-    person, subject = PersonStep(law), SubjectStep(law)
+    return _stages(law, 0, PersonStep(law), SubjectStep(law), None, None)
+
+
+def next_stages(law: Law, generation: int) -> tuple[Stage, Stage]:
+    """The stages of a generation that is being built: they keep what they decide and tell nothing."""
+    person, subject = PersonStep(law, generation, unheard=True), SubjectStep(law, generation, unheard=True)
+    return _stages(law, generation, person, subject, None, None)
+
+
+def stages_taking_over(settings: Settings, law: Law, generation: int) -> tuple[Stage, Stage]:
+    """The stages of a generation that tells, after another one did. Of generation 0: `stages_of`."""
+    if generation == 0:
+        return stages_of(law)
+    persons, homes = person_takeover(settings), home_takeover(settings)
+    person = PersonStep(law, generation, told=persons.told)
+    subject = SubjectStep(law, generation, told=homes.told)
+    return _stages(law, generation, person, subject, persons, homes)
+
+
+def stage_names(generation: int) -> tuple[str, str]:
+    """Names of the stages of a generation: transactional ids are made of them, so that two generations have their own.
+
+    Generation 0 has the plain ones.
+    """
+    suffix = f"-g{generation}" if generation else ""
+    return f"person{suffix}", f"subject{suffix}"
+
+
+def _stages(
+    law: Law,
+    generation: int,
+    person: PersonStep,
+    subject: SubjectStep,
+    persons: Takeover[dict[str, str]] | None,
+    homes: Takeover[Mapping[str, RuleState]] | None,
+) -> tuple[Stage, Stage]:
+    person_name, subject_name = stage_names(generation)
     return (
         Stage(
-            name="person",
+            name=person_name,
             inputs=SOURCE_TOPICS,
-            state_topic=PERSON_STATE,
-            step=person.step,
+            state_topic=of_generation(PERSON_STATE, generation),
+            step=_renaming(person.step, generation),
             encode=encode_person,
             decode=decode_person,
             stale=person.stale,
             outline=outline_person,
             prefix=PREFIX,
-            law=law.reads(),
+            law=person.made_under,
+            takeover=persons,
         ),
         Stage(
-            name="subject",
-            inputs=(CONTRIBUTIONS, DISPOSITIONS),
-            state_topic=HOME_STATE,
+            name=subject_name,
+            inputs=(of_generation(CONTRIBUTIONS, generation), DISPOSITIONS),
+            state_topic=of_generation(HOME_STATE, generation),
             step=subject.step,
             encode=encode_home,
             decode=decode_home,
@@ -46,6 +99,23 @@ def stages_of(law: Law) -> tuple[Stage, Stage]:
             stale=subject.stale,
             outline=outline_home,
             prefix=PREFIX,
-            law=law.policy_hash(None),
+            law=subject.made_under,
+            takeover=homes,
         ),
     )
+
+
+def _renaming(step: Step, generation: int) -> Step:
+    """The person step with its contributions bound for its generation's own topic."""
+    name = of_generation(CONTRIBUTIONS, generation).name
+    if name == CONTRIBUTIONS.name:
+        return step
+
+    def renamed(states: States[Any], records: Sequence[Any], now: int) -> StepResult[Any]:
+        result = step(states, records, now)
+        result.outputs = [
+            output._replace(topic=name) if output.topic == CONTRIBUTIONS.name else output for output in result.outputs
+        ]
+        return result
+
+    return renamed

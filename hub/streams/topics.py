@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hub.domain.facts import PAYLOADS
 
@@ -65,3 +67,26 @@ TOPICS: Final = (
     PERSON_STATE,
     HOME_STATE,
 )
+
+GENERATED: Final = (CONTRIBUTIONS, PERSON_STATE, HOME_STATE)
+"""Topics of which each generation has its own: what can be built anew from the others."""
+
+_GENERATION: Final = re.compile(r"\.g\d+(?=\.v\d+$)")
+
+
+def of_generation(topic: Topic, generation: int) -> Topic:
+    """A topic of GENERATED in a generation; generation 0 has the plain names. Others are common to all."""
+    if generation == 0 or topic not in GENERATED:
+        return topic
+    plain, _, version = topic.name.rpartition(".")
+    return replace(topic, name=f"{plain}.g{generation}.{version}")
+
+
+def plain_name(name: str) -> str:
+    """Name without a generation: `contributions.g1.v1` holds what `contributions.v1` does, under one schema."""
+    return _GENERATION.sub("", name)
+
+
+def topics_of(generation: int) -> tuple[Topic, ...]:
+    """Every topic that a deployment of a generation uses."""
+    return tuple(of_generation(topic, generation) for topic in TOPICS)
