@@ -1,7 +1,7 @@
-"""The engines a user would pick instead, each doing the work of `tests.benchmarks.workload` as its documentation teaches.
+"""The engines a user would pick instead, each doing the benchmark's work as its own documentation teaches.
 
 Each is a process of its own, in an environment of its own (`python -m tests.benchmarks.peers.setup` makes them), told
-where to work by the environment that `place` reads. Nothing here may be imported by the hub, nor import its runtime.
+where to work as `tests.benchmarks.process` says. Nothing here may be imported by the hub, nor import its runtime.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEAP: Final = "-Xmx1g"
 
 
 def command(name: str) -> list[str]:
-    """How to start a peer, from the project's folder and with the environment that `place` reads.
+    """How to start a peer, from the project's folder and with the environment of `Given`.
 
     Readers of what an `-eos` peer writes use isolation.level=read_committed. KeyError for a name that is none.
     """
@@ -47,3 +47,12 @@ def command(name: str) -> list[str]:
 def version(name: str) -> str:
     """The version of its engine that a peer must have. KeyError for a name that is none."""
     return VERSIONS[name]
+
+
+def assert_version(name: str, found: str) -> None:
+    """End the process unless the engine's version is the one that is to be measured: a resolver may bring another."""
+    if found != VERSIONS[name]:
+        raise SystemExit(
+            f"{name} is {found}, not {VERSIONS[name]} — make its environment again: "
+            f"python -m tests.benchmarks.peers.setup"
+        )
