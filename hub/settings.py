@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -83,6 +84,28 @@ class Settings(BaseSettings):
         description="worker: ends when records wait, or Kafka answers no fetch, and no batch was processed for this "
         "long: three leader elections",
     )
+    state: Literal["memory", "disk"] = Field(
+        "memory",
+        description="where a worker keeps the states of its partitions: memory (a county: some kB a person; each start "
+        "reads the changelogs whole) or disk (a province: bounded memory; a start reads only what it missed)",
+    )
+    state_dir: Path | None = Field(
+        None,
+        description="disk only: folder of the states; empty: data_dir/state. Workers of one machine may share it, each "
+        "partition is held by one; workers of two machines may not. It may be lost: the changelogs have it all",
+    )
+    state_cache_mb: int = Field(
+        256,
+        ge=16,
+        description="disk only: MiB a worker spends on its store, all partitions together: cache of blocks, indexes, "
+        "and writes not yet flushed",
+    )
+    state_write_mb: int = Field(
+        64,
+        ge=8,
+        description="disk only: MiB of state_cache_mb for writes not yet flushed; a killed worker reads about as much "
+        "again from its changelogs. Keep it under half of state_cache_mb",
+    )
     clock_file: Path | None = Field(
         None, description="rehearsal only: a file holding an ISO instant that is used as now; empty: the system clock"
     )
@@ -104,6 +127,11 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """Store URL with its default filled in."""
         return self.store_url or f"sqlite:///{self.data_dir / 'hub.db'}"
+
+    @property
+    def states(self) -> Path:
+        """Folder of worker states on disk."""
+        return self.state_dir or self.data_dir / "state"
 
     @property
     def vault(self) -> str:

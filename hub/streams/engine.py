@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,11 @@ class Owned(NamedTuple):
     state: PartitionState
     writer: Writer
 
+    def close(self) -> None:
+        """Let it go: nothing more is written for it, and what is kept on disk may be taken up by another process."""
+        self.writer.close()
+        self.state.close()
+
 
 class Engine:
     """All slots of this process. `process`, `review`, `adopt` and `release` are called from one thread only."""
@@ -85,6 +91,7 @@ class Engine:
         self._passing = passing
         self._admitted = admitted
         self._intake = Intake(codec, sealer, settings.partitions, keys)
+        self._places = Places(settings)
         self._owned: dict[Slot, Owned] = {}
         self._newest: dict[tuple[str, int], int] = {}  # (topic, partition) → timestamp of the newest record taken in
         for stage in stages:
@@ -118,7 +125,7 @@ class Engine:
         """Let go of every slot but `kept`: state forgotten, writer closed."""
         for slot in self._owned.keys() - set(kept):
             owned = self._owned.pop(slot)
-            owned.writer.close()
+            owned.close()
             self._count(slot.stage, owned.state, -1)
         self._newest = {place: at for place, at in self._newest.items() if self._slot(*place) in self._owned}
 
@@ -128,21 +135,17 @@ class Engine:
         Touches nothing of this object but what it returns, so it may run beside the loop. A slot kept over a
         rebalance needs no restore: had anybody else owned it meanwhile, this process's writer would be fenced.
         """
-        fresh = {
-            slot: Owned(
-                PartitionState(self.stages[slot.stage], slot.partition),
-                Writer(self._settings, slot, self.stages[slot.stage].state_topic.name, self._passing),
-            )
-            for slot in wanted
-            if slot not in self._owned
-        }
-        for slot in fresh:
+        slots = [slot for slot in wanted if slot not in self._owned]
+        for slot in slots:
             metrics.RESTORING.labels(slot.stage).inc()
         with ThreadPoolExecutor(OPENERS, thread_name_prefix="open") as pool:
-            list(pool.map(lambda owned: owned.writer.open(), fresh.values()))
+            opened = list(pool.map(partial(self._open, cancelled=cancelled), slots))
+        fresh = {slot: owned for slot, owned in zip(slots, opened, strict=True) if owned is not None}
         self._admitted()  # after the writers were opened: what a former owner did under, this process now knows
-        done = restore(self._settings, (owned.state for owned in fresh.values()), cancelled)
-        for slot in fresh:
+        done = len(fresh) == len(slots) and restore(
+            self._settings, (owned.state for owned in fresh.values()), cancelled, self.progress
+        )
+        for slot in slots:
             metrics.RESTORING.labels(slot.stage).set(0)
         if not done:
             for owned in fresh.values():
@@ -303,9 +306,9 @@ class Engine:
         encoded = {key: state.stage.encode(value) for key, value in result.changes.items()}
         self.doing = "commit", slot
         with metrics.COMMIT.labels(slot.stage).time():
-            writer.commit(outputs, encoded, {**state.offsets, **offsets})
+            position = writer.commit(outputs, encoded, {**state.offsets, **offsets})
         before = len(state)
-        state.apply(result.changes, encoded, offsets, result.counts)
+        state.apply(result.changes, encoded, offsets, result.counts, position)
         metrics.STATES.labels(slot.stage).inc(len(state) - before)
         self._tell(slot.stage, result.counts, [output.value for output in result.outputs], self._clock.now_ms())
         for topic, number in Counter(output.topic for output in result.outputs).items():

@@ -1,4 +1,4 @@
-"""The state of one partition of one stage, in memory, as the changelog holds it; and its restore from there.
+"""The state of one partition of one stage, as the changelog holds it: what the values in its store mean.
 
 Values stay encoded: a partition holds many more states than a batch touches. The changelog's record under `OFFSETS`
 says up to where the inputs are folded in; it was written in the same transaction as the states beside it.
@@ -6,29 +6,26 @@ says up to where the inputs are folded in; it was written in the same transactio
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from hub.discovery.timers import ReviewIndex
-from hub.errors import BrokerUnavailable, StateUnreadable
-from hub.settings import Settings
-from hub.streams import metrics
-from hub.streams.stage import Stage
+from hub.errors import HubError, StateFromTheFuture, StateUnreadable
+from hub.streams.stage import Stage, never, nothing
+from hub.streams.store import Mark, MemoryStore, Reviews, Store
 
 OFFSETS: Final = b"\x00offsets"
 """Key of the record of source offsets; no person or home begins with a zero byte."""
 
-CHUNK: Final = 5_000
-"""Changelog records taken at once during a restore."""
+LOADED: Final = 5_000
+"""Changelog records a lasting store takes over in one write: some megabytes, and some milliseconds."""
 
-SILENCE_S: Final = 60.0
-"""A restore that hears nothing for this long ends the process: longer than any leader election."""
+LOOKED_THROUGH: Final = 1_000
+"""States that one look for stale ones goes through, some milliseconds: records wait no longer than that."""
 
 _offsets: Final = msgspec.msgpack.Decoder(dict[str, int])
 
@@ -45,59 +42,135 @@ class Slot(NamedTuple):
     partition: int
 
 
+class Sweep:
+    """Keys whose state was made under another law, found a piece at a time and in no order.
+
+    Iterate over it for those found, taking `popleft` for each one that was handed a review: iterating goes through
+    some more states (LOOKED_THROUGH) when it runs out, so it may end early though more would be found next time.
+    """
+
+    def __init__(self, states: Iterator[tuple[str, bytes]], stale: Callable[[str, bytes], bool]) -> None:
+        self._states = states
+        self._stale = stale
+        self._found: deque[str] = deque()
+        self._through = False
+
+    def __iter__(self) -> Iterator[str]:
+        given, looked = 0, 0
+        while True:
+            if given < len(self._found):
+                yield self._found[given]
+                given += 1
+            elif looked < LOOKED_THROUGH and not self._through:
+                looked += 1
+                self._look()
+            else:
+                return
+
+    def popleft(self) -> str:
+        """Take the first one found away."""
+        return self._found.popleft()
+
+    @property
+    def done(self) -> bool:
+        """Whether every state was looked at, and every stale one taken."""
+        return self._through and not self._found
+
+    def _look(self) -> None:
+        found = next(self._states, None)
+        if found is None:
+            self._through = True
+        elif self._stale(*found):
+            self._found.append(found[0])
+
+
 class PartitionState:
     """State values by key, next offsets by topic, the days on which states ask to be reviewed, standing numbers.
 
-    `stale` are keys whose state was made under another law and that were not handed a review since. Reading is by the
-    shape that steps see (`hub.discovery.shapes.States`).
+    `stale` are keys whose state was made under another law and that were not handed a review since. `position` is
+    where the changelog is to be read on. Reading is by the shape that steps see (`hub.discovery.shapes.States`).
+    Without a `store`, values are held in memory.
     """
 
-    def __init__(self, stage: Stage, partition: int) -> None:
+    def __init__(self, stage: Stage, partition: int, store: Store | None = None) -> None:
         self.stage = stage
         self.partition = partition
-        self.offsets: dict[str, int] = {}
-        self.standing: Counter[str] = Counter()
-        self.reviews = ReviewIndex()
-        self.stale: deque[str] = deque()
-        self._values: dict[str, bytes] = {}
+        self.misread: str | None = None
+        """Key of the value over which a restore ended, so that its record can be looked for. Never to be shown."""
+        self._store: Store = MemoryStore() if store is None else store
+        self._outline = stage.outline or stage.decode
+        self._loading: dict[str, bytes | None] = {}
+        self._take_mark()
 
     def get(self, key: str, /) -> Any:
-        """The decoded state under a key, None where there is none."""
-        data = self._values.get(key)
-        return None if data is None else self.stage.decode(data)
+        """The decoded state under a key, None where there is none. StateUnreadable, StateFromTheFuture."""
+        data = self._store.get(key)
+        if data is None:
+            return None
+        try:
+            return self.stage.decode(data)
+        except (StateUnreadable, StateFromTheFuture) as error:
+            raise type(error)(f"{self.stage.state_topic.name}, partition {self.partition}: {error}") from error
 
     def keys(self) -> Iterable[str]:
         """Every key that has a state."""
-        return self._values.keys()
+        return self._store.keys()
+
+    @property
+    def reviews(self) -> Reviews:
+        """The days on which states ask to be reviewed."""
+        return self._store.reviews
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the store outlives this process."""
+        return self._store.lasting
+
+    @property
+    def written_at(self) -> int:
+        """When the store was last written to, UTC ms by the system clock; 0: never."""
+        return self._store.mark.written_at
+
+    @property
+    def so_far(self) -> int:
+        """States held and loaded: during a restore, at most how many there are."""
+        return len(self._store) + len(self._loading)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._values
+        return key in self._store
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._store)
+
+    # --- restore --------------------------------------------------------------------------------------------------
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one changelog record over, as it comes; `settle` follows after the last one."""
         if key == OFFSETS:
             if value is not None:
                 self.offsets = _decode_offsets(value)
-        elif value is None:
-            self._values.pop(key.decode(), None)
         else:
-            self._values[key.decode()] = value
+            self._loading[key.decode()] = value
+
+    def loaded(self, position: int) -> None:
+        """Every record before a position was loaded."""
+        self.position = position
+        if self._store.lasting and len(self._loading) >= LOADED:
+            self._absorb()
 
     def settle(self) -> None:
-        """After a restore: build what is derived from the states."""
-        self.standing.clear()
-        reviewed = []
-        for key, data in self._values.items():
-            state = self.stage.decode(data)
-            self.standing.update(self.stage.standing(state))
-            if self.stage.stale(state):
-                self.stale.append(key)
-            if self.stage.reviews and state.next_review is not None:
-                reviewed.append((key, state))
-        self.reviews = ReviewIndex(reviewed)
+        """After a restore: write what was loaded and what follows from it. StateUnreadable, StateFromTheFuture."""
+        if self._loading or self.position != self._store.mark.position:
+            self._absorb()
+        self.stale = self._sweep()
+
+    def rebuild(self) -> None:
+        """Forget everything: the changelog is to be loaded from its start."""
+        self._store.clear()
+        self._loading.clear()
+        self._take_mark()
+
+    # --- work -----------------------------------------------------------------------------------------------------
 
     def apply(
         self,
@@ -105,82 +178,85 @@ class PartitionState:
         encoded: Mapping[str, bytes],
         offsets: Mapping[str, int],
         counts: Mapping[str, int],
+        position: int | None = None,
     ) -> None:
-        """Take over what was committed: `changes`, the same `encoded`, next offsets, changes of standing numbers."""
-        self._values.update(encoded)
+        """Take over what was committed: `changes`, the same `encoded`, next offsets, changes of standing numbers.
+
+        `position` is the changelog's behind that commit; None: not known, and what the store has not noted as its own
+        is loaded again at the next restore. StateUnavailable when a store on disk cannot take it.
+        """
         self.offsets.update(offsets)
-        if self.stage.reviews:
-            self.reviews.update(changes)
         for name, change in counts.items():
             if not name.startswith("record:"):
                 self.standing[name] += change
+        if position is not None:
+            self.position = position
+        days = {key: state.next_review for key, state in changes.items()} if self.stage.reviews else {}
+        self._store.write(encoded, days, self._mark())
 
+    def close(self) -> None:
+        """Let the store go; what a lasting one holds stays."""
+        self._store.close()
 
-def restore(settings: Settings, states: Iterable[PartitionState], cancelled: threading.Event) -> bool:
-    """Read the changelog of each partition to its end; False when `cancelled` first.
+    # --------------------------------------------------------------------------------------------------------------
 
-    Call it after the partitions' writers were opened: opening ends the transaction a former owner left open, so that
-    the end of the log is the end of what was committed, and nobody else can write behind it.
-    BrokerUnavailable when Kafka falls silent; StateFromTheFuture or StateUnreadable by what is found.
-    """
-    by_place = {(state.stage.state_topic.name, state.partition): state for state in states}
-    if not by_place:
-        return True
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-restore",  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            # The end of a partition is reported where the reader stands, control records passed; the offset of the
-            # last record delivered would stay short of it behind a commit marker.
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-    try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in by_place])
-        if not _read_to_end(consumer, by_place, cancelled):
-            return False
-    except KafkaException as error:
-        raise _silent() from error
-    finally:
-        consumer.close()
-    for state in by_place.values():
-        state.settle()
-    return True
+    def _take_mark(self) -> None:
+        mark = self._store.mark
+        self.offsets = dict(mark.offsets)
+        self.standing: Counter[str] = Counter(mark.standing)
+        self.position = mark.position
+        self._law = mark.law
+        self.stale = Sweep(iter(()), self._is_stale)
 
+    def _mark(self) -> Mark:
+        if self.stale.done:
+            self._law = self.stage.law
+        return Mark(self.position, self.offsets, self.standing, self._law, time.time_ns() // 1_000_000)
 
-def _read_to_end(
-    consumer: Consumer, by_place: dict[tuple[str, int], PartitionState], cancelled: threading.Event
-) -> bool:
-    missing = set(by_place)
-    heard = time.monotonic()
-    while missing:
-        if cancelled.is_set():
-            return False
-        messages = consumer.consume(CHUNK, timeout=0.1)  # waits that long when fewer are there
-        if messages:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > SILENCE_S:
-            raise _silent()
-        for message in messages:
-            place = (message.topic(), message.partition())
-            failure = message.error()
-            if failure is None:
-                by_place[place].load(message.key(), message.value())
-                metrics.RESTORED.labels(by_place[place].stage.name).inc()
-            elif failure.code() == KafkaError._PARTITION_EOF:
-                missing.discard(place)
-                metrics.RESTORING.labels(by_place[place].stage.name).dec()
-            elif failure.fatal() or not failure.retriable():
-                raise _silent()
-    return True
+    def _absorb(self) -> None:
+        """Write what was loaded, with the days and numbers that follow from it."""
+        pending, self._loading = self._loading, {}
+        stage = self.stage
+        counted, reviewed, prefix = stage.standing is not nothing, stage.reviews, stage.prefix
+        judged = self._store.lasting and bool(self._law) and stage.stale is not never
+        days: dict[str, date | None] = {}
+        if counted and len(self._store):
+            for key, held in zip(pending, self._store.many(list(pending)), strict=True):
+                if held is not None:
+                    self.standing.subtract(stage.standing(self._read(key, held)))
+        for key, data in pending.items():
+            if data is None:
+                days[key] = None
+            elif counted or reviewed or judged or not data.startswith(prefix):
+                state = self._read(key, data)
+                if counted:
+                    self.standing.update(stage.standing(state))
+                if reviewed:
+                    days[key] = state.next_review
+                if judged and stage.stale(state):
+                    self._law = ""  # another worker, under another law, had this partition meanwhile
+        for name in [name for name, number in self.standing.items() if not number]:
+            del self.standing[name]
+        self._store.write(pending, days, self._mark())
 
+    def _sweep(self) -> Sweep:
+        gone_through = self._store.lasting and self.stage.law and self._law == self.stage.law
+        if self.stage.stale is never or gone_through:
+            return Sweep(iter(()), self._is_stale)
+        return Sweep(self._store.items(), self._is_stale)
 
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka stopped answering while state was restored — see its log, then start again")
+    def _is_stale(self, key: str, data: bytes) -> bool:
+        return self.stage.stale(self._read(key, data))
+
+    def _read(self, key: str, data: bytes) -> Any:
+        try:
+            return self._outline(data)
+        except HubError:
+            self.misread = key
+            raise
+        except msgspec.MsgspecError as error:
+            self.misread = key
+            raise StateUnreadable("a state value is damaged — rebuild this partition's state") from error
 
 
 def _decode_offsets(data: bytes) -> dict[str, int]:

@@ -112,7 +112,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
                 return
             if epoch != self.engine.epoch:
                 for owned in fresh.values():
-                    owned.writer.close()
+                    owned.close()
                 return
             self.engine.adopt(fresh)
             _log.info("restored", slots=len(wanted), states=sum(len(owned.state) for owned in fresh.values()))
@@ -277,7 +277,11 @@ def waits_of(app: WorkerApp) -> list[Wait]:
             lambda: engine.batches if works() and (app.lag or handed_out()) else None,
             lambda: f"{app.lag} records not read, {handed_out()} batches handed out",
         ),
-        Wait("Kafka's answer to a fetch", bounds.hang_lag_s, lambda: app.consumer.answered if works() else None),
+        Wait(
+            "Kafka's answer to a fetch",
+            bounds.hang_lag_s,
+            lambda: app.consumer.answered or 0 if works() and engine.slots else None,
+        ),
         Wait("the look at reviews and lag", bounds.hang_lag_s, lambda: app.ticks if works() else None),
     ]
 

@@ -22,8 +22,9 @@ from hub.domain.facts import Resident, Settlement
 from hub.domain.messages import Conflict, Event, Output, Review
 from hub.settings import Settings
 from hub.streams.codec import Codec
+from hub.streams.restore import restore
 from hub.streams.stage import Stage
-from hub.streams.state import PartitionState, restore
+from hub.streams.state import PartitionState
 from hub.streams.topics import CONFLICTS, QUARANTINE, SOURCE_TOPICS, Topic
 
 INPUTS: Final = tuple(t for t in SOURCE_TOPICS if t.name in ("registration.resident.v1", "medical.settlement.v1"))

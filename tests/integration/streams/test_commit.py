@@ -10,7 +10,8 @@ from confluent_kafka import KafkaException
 
 from hub.errors import Fenced
 from hub.streams.commit import Outgoing, Writer
-from hub.streams.state import PartitionState, Slot, restore
+from hub.streams.restore import restore
+from hub.streams.state import PartitionState, Slot
 from hub.streams.topics import QUARANTINE
 from tests.integration.streams import ledger
 from tests.integration.streams.conftest import Bench, wait_exit
