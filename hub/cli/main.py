@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "run everything on this machine and show what comes of it 演示",
     "dispatch": "deliver alerts to the 码上办 lines 派送",
     "doctor": "check a deployment and say what is wrong 体检",
+    "generation": "rebuild worker state beside the active one 状态代",
     "hold": "alerts held back: list, release, drop 暂缓",
     "keys": "make and inspect the vault's keys 密钥",
     "policy": "which policy pack is in force 政策包",

@@ -6,7 +6,7 @@ import click
 
 from hub.settings import settings
 from hub.streams.admin import check_topics, create_topics
-from hub.streams.topics import TOPICS
+from hub.streams.topics import topics_of
 
 
 @click.group(name="topics")
@@ -25,14 +25,16 @@ def create() -> None:
 
     Partition counts are fixed for ever here (HUB_PARTITIONS), since joins rest on them. Nothing is deleted or altered.
     """
-    made = create_topics(settings())
+    topics = topics_of(settings().generation)
+    made = create_topics(settings(), topics)
     for name in made:
         click.echo(f"made {name}")
-    click.echo(f"{len(TOPICS)} topics stand, {len(made)} of them new")
+    click.echo(f"{len(topics)} topics stand, {len(made)} of them new")
 
 
 @command.command()
 def check() -> None:
     """Fail unless every topic exists with the agreed partitions, retention, compaction and largest message."""
-    check_topics(settings())
-    click.echo(f"{len(TOPICS)} topics are as agreed")
+    topics = topics_of(settings().generation)
+    check_topics(settings(), topics)
+    click.echo(f"{len(topics)} topics are as agreed")

@@ -17,6 +17,9 @@ def command() -> None:
     Before the first start: `hub keys init`, `hub topics create`, `hub schemas register`. Health and metrics are
     served on HUB_WORKER_PORT: /live, /ready (partitions owned and restored), /metrics.
 
+    A worker decides only under the active policy pack and generation (`hub policy`, `hub generation`); the first one
+    ever activates its own. Otherwise it waits, not ready, and says for what.
+
     The process ends by itself when Kafka or the registry is gone (exit code 75: start it again) and when another
     worker took its partitions over or something must be mended first (exit code 1). It may be killed at any moment:
     outputs, state and position move together, so nothing is lost or invented.
@@ -32,14 +35,18 @@ def command() -> None:
     from hub.ops.shutdown import stop_event
     from hub.packs import load_book
     from hub.store.db import migrate
-    from hub.streams.stages import stages_of
+    from hub.streams.activation import Gate, held_by
+    from hub.streams.generations import group_of
+    from hub.streams.stages import stages_taking_over
     from hub.streams.worker import prepare, run, standing
 
     configure("worker")
     stop = stop_event()
     chosen = settings()
     law = catalogue_law(load_book(overlay=chosen.overlay or None))
-    app = prepare(chosen, stages_of(law))
+    gate = Gate(chosen, held_by(law, chosen.generation))
+    stages = stages_taking_over(chosen, law, chosen.generation)
+    app = prepare(chosen, stages, group_of(chosen.generation), gate=gate)
     migrate(chosen.store)
     health = HealthServer(chosen.bind, chosen.worker_port, ready=lambda: standing(app))
     heartbeat = announce(chosen.store, "worker", health.url)
