@@ -41,6 +41,8 @@ class Bundle(NamedTuple):
     folder: str
     name: str
     contents: str
+    sources: tuple[Path, ...] = ()
+    """What it compiles, where it does: another content, like another pom, makes what is in the cache stale."""
 
 
 PARTS = Bundle(POM, "java", "Java parts", "Kafka and the schema registry (about 160 MB the first time)")
@@ -71,7 +73,7 @@ def bring(bundle: Bundle, progress: Progress = lambda _: None, *, cache: Path = 
     """
     java()
     home = cache / bundle.folder
-    wanted = hashlib.sha256(bundle.pom.read_bytes()).hexdigest()
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in (bundle.pom, *bundle.sources))).hexdigest()
     cache.mkdir(parents=True, exist_ok=True)
     with exclusive(cache / f"{bundle.folder}.lock"):
         if not _holds(home, wanted):
