@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from hub.discovery import episodes
 from hub.discovery.episodes import Cause, Occasion
 from hub.discovery.law import Law
 from hub.discovery.shapes import States, StepResult
-from hub.discovery.state import HomeState, RuleState
+from hub.discovery.state import HomeOutline, HomeState, RuleState
 from hub.discovery.told import UNHEARD, HomeTold, nothing_told
 from hub.domain.facts import Coverage
 from hub.domain.homes import COVERAGE_HOME, Home, Member
@@ -271,12 +271,22 @@ def _newest_change(before: HomeState, contributions: dict[str, Contribution]) ->
 
 
 def _standing(rule: str, state: RuleState) -> tuple[str, str]:
-    return (f"truth:{rule}:{state.truth}", f"stage:{rule}:{state.stage}")
+    return _standing_names(rule, state.truth, state.stage)
 
 
-def standing(state: HomeState) -> Counter[str]:
+@cache
+def _standing_names(rule: str, truth: str, stage: str) -> tuple[str, str]:
+    return (f"truth:{rule}:{truth}", f"stage:{rule}:{stage}")
+
+
+def standing(state: HomeState | HomeOutline) -> Counter[str]:
     """What a home counts for in the standing numbers of `StepResult.counts`: `truth:…` and `stage:…`."""
-    return Counter(name for rule, held in state.rules.items() for name in _standing(rule, held))
+    return Counter(standing_names(state))
+
+
+def standing_names(state: HomeState | HomeOutline) -> list[str]:
+    """The names alone, each of which it counts for once: a restore asks this of every home."""
+    return [name for rule, held in state.rules.items() for name in _standing_names(rule, held.truth, held.stage)]
 
 
 def open_findings(states: Iterable[tuple[str, HomeState]]) -> set[tuple[str, str, str, int | None]]:

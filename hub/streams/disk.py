@@ -41,9 +41,10 @@ from hub.errors import StateUnavailable
 from hub.ops.logs import logger
 from hub.streams.store import Mark
 
-MEMTABLE_BYTES: Final = 16 * 1024 * 1024
-"""A partition's writes are flushed at this size, or sooner when those of all partitions reach their limit: what a
-killed process reads again, at most, is about this much a partition."""
+MEMTABLE_BYTES: Final = 8 * 1024 * 1024
+"""A partition's writes are flushed at this size, and sooner while those of all partitions together exceed their
+allowance. While one buffer is flushed another fills, then writes wait: so a partition never holds more than twice this
+in memory, nor has a killed process more than that to read again."""
 
 OPEN_FILES: Final = 64
 """Table files a partition keeps open; with files of 64 MiB that is 4 GiB without reopening one. Sixteen partitions
@@ -140,6 +141,7 @@ class DiskStore:
         self._keys = 0
         self._first = _REVIEW  # no review lies before this row
         self._flushed = 0.0
+        self._db: Any = None
         self._folder = folder
         self._options = limits.options()
         self._unlogged = WriteOptions()
@@ -148,18 +150,15 @@ class DiskStore:
             _log.warning("state on disk was damaged; it is built anew from the changelog", folder=str(folder))
             self._remove()
         try:
-            self._db = self._opened()
-        except Exception as error:
-            if not _is_damage(error):
-                self._fail(error)
+            self._open()
+        except StateUnavailable:
+            if not (folder / DAMAGED).exists():
+                raise
             _log.warning("state on disk is damaged; it is built anew from the changelog", folder=str(folder))
+            self._db = None  # lets go of its files
             self._remove()
-            try:
-                self._db = self._opened()
-            except Exception as again:
-                self._fail(again)
+            self._open()
         self.reviews = DiskReviews(self)
-        self._read_mark()
 
     def get(self, key: str, /) -> bytes | None:
         """The value under a key, None where there is none."""
@@ -260,10 +259,9 @@ class DiskStore:
         try:
             self._db.close()
             self._remove()
-            self._db = self._opened()
         except Exception as error:
             self._fail(error)
-        self._read_mark()
+        self._open()
 
     def close(self) -> None:
         """Flush, so that the next start reads little again, and let go of the files."""
@@ -273,10 +271,14 @@ class DiskStore:
         except Exception as error:
             self._fail(error)
 
-    def _opened(self) -> Rdict:
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def _open(self) -> None:
         self._flushed = time.monotonic()
-        return Rdict(str(self._folder), self._options)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(self._folder), self._options)
+        except Exception as error:
+            self._fail(error)
+        self._read_mark()
 
     def _remove(self) -> None:
         """The marker of damage goes last: a removal cut short begins again."""
@@ -305,16 +307,22 @@ class DiskStore:
         if not rows:
             return []
         try:
-            found: list[bytes | None] = self._db.get(rows)  # type: ignore[arg-type,assignment]  # stub: lists of unions
+            found: list[bytes | None] = self._db.get(rows)
         except Exception as error:
             self._fail(error)
         return found
 
     def _range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows of a range. By the bare iterator: the one over items ends at a block it cannot read as at the last."""
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
         try:
-            yield from self._db.items(from_key=start, read_opt=bounds)
+            rows = self._db.iter(bounds)
+            rows.seek(start)
+            while rows.valid():
+                yield rows.key(), rows.value()
+                rows.next()
+            rows.status()
         except Exception as error:
             self._fail(error)
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,9 @@ LOCK_WAIT_S: Final = 20.0
 ASK_S: Final = 30.0
 """How long Kafka may take to say which cluster it is: longer than one leader election."""
 
+Ask = Callable[[Settings, str], tuple[str, str]]
+"""Ids of the cluster and of a topic."""
+
 IDENTITY, LOCK, DATABASE = "identity.json", "lock", "db"
 
 _log = logger("streams")
@@ -61,8 +65,9 @@ class Identity(Struct, frozen=True, kw_only=True):
 class Places:
     """Opens the states of this process. May be used from several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ask: Ask | None = None) -> None:
         self._settings = settings
+        self._ask = ask or ask_kafka
         self._asking = threading.Lock()
         self._limits: Limits | None = None
         self._cluster = ""
@@ -87,7 +92,7 @@ class Places:
             if self._limits is None:
                 self._limits = Limits(self._settings.state_cache_mb, self._settings.state_write_mb)
             if topic not in self._topic_ids:
-                self._cluster, self._topic_ids[topic] = _ask(self._settings, topic)
+                self._cluster, self._topic_ids[topic] = self._ask(self._settings, topic)
             identity = Identity(
                 app=APP,
                 layout=LAYOUT,
@@ -200,8 +205,8 @@ def _write(folder: Path, identity: Identity) -> None:
         ) from error
 
 
-def _ask(settings: Settings, topic: str) -> tuple[str, str]:
-    """Ids of the cluster and of a topic."""
+def ask_kafka(settings: Settings, topic: str) -> tuple[str, str]:
+    """Ids of the cluster and of a topic. BrokerUnavailable."""
     admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 3})
     try:
         cluster = admin.describe_cluster(request_timeout=ASK_S).result().cluster_id

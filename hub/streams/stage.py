@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -11,9 +11,9 @@ from hub.discovery.shapes import States, StepResult
 from hub.streams.topics import Topic
 
 
-def nothing(_state: Any) -> Mapping[str, int]:
+def nothing(_state: Any) -> Iterable[str]:
     """The standing numbers of a state that counts for none."""
-    return {}
+    return ()
 
 
 def never(_state: Any) -> bool:
@@ -26,8 +26,9 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     `step` is pure: (states, records, now in UTC ms) → changes, outputs, counts. With `reviews`, a state has a day
     `next_review` on which it asks to be looked at again, and the worker then hands the step a `Review` of its key.
-    `standing` counts what a state stands for (`truth:<rule>:<truth>`), so that gauges survive a restart. `stale` says
-    that a state was made under another law than the one in force; such keys are handed a `Review` after a restore.
+    `standing` names what a state counts for, once each (`truth:<rule>:<truth>`), so that gauges survive a restart.
+    `stale` says that a state was made under another law than the one in force; such keys are handed a `Review` after
+    a restore.
 
     `outline` reads of a value no more than `standing`, `stale` and `next_review` need, where that is cheaper than
     `decode`. `prefix` is what every value begins with, the version that `encode` writes: a value that begins otherwise
@@ -44,7 +45,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     reviews: bool = False
-    standing: Callable[[Any], Mapping[str, int]] = nothing
+    standing: Callable[[Any], Iterable[str]] = nothing
     stale: Callable[[Any], bool] = never
     outline: Callable[[bytes], Any] | None = None
     prefix: bytes = b""

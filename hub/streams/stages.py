@@ -18,7 +18,7 @@ from hub.discovery.state import (
     outline_home,
     outline_person,
 )
-from hub.discovery.subject import SubjectStep, standing
+from hub.discovery.subject import SubjectStep, standing_names
 from hub.settings import Settings
 from hub.streams.stage import Stage
 from hub.streams.takeover import Takeover, home_takeover, person_takeover
@@ -95,7 +95,7 @@ def _stages(
             encode=encode_home,
             decode=decode_home,
             reviews=True,
-            standing=standing,
+            standing=standing_names,
             stale=subject.stale,
             outline=outline_home,
             prefix=PREFIX,

@@ -220,6 +220,7 @@ class PartitionState:
         counted, reviewed, prefix = stage.standing is not nothing, stage.reviews, stage.prefix
         judged = self._store.lasting and bool(self._law) and stage.stale is not never
         days: dict[str, date | None] = {}
+        names: list[str] = []
         if counted and len(self._store):
             for key, held in zip(pending, self._store.many(list(pending)), strict=True):
                 if held is not None:
@@ -230,11 +231,15 @@ class PartitionState:
             elif counted or reviewed or judged or not data.startswith(prefix):
                 state = self._read(key, data)
                 if counted:
-                    self.standing.update(stage.standing(state))
+                    names.extend(stage.standing(state))
+                    if len(names) > LOADED:
+                        self.standing.update(names)
+                        names.clear()
                 if reviewed:
                     days[key] = state.next_review
                 if judged and stage.stale(state):
                     self._law = ""  # another worker, under another law, had this partition meanwhile
+        self.standing.update(names)
         for name in [name for name, number in self.standing.items() if not number]:
             del self.standing[name]
         self._store.write(pending, days, self._mark())
