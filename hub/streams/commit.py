@@ -149,7 +149,8 @@ class Writer:
         name = f"{self.slot.stage}, partition {self.slot.partition}"
         if cause.code() in _FENCING:
             raise Fenced(
-                f"another process took {name} over — this one stops; nothing it had not committed is visible"
+                f"another process took {name} over, or this one was suspended within a commit — it stops; nothing it "
+                "had not committed is visible, and it may be started again"
             ) from error
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             raise SchemaError(

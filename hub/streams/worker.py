@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 import faust
 from faust.app.base import BootStrategy
 
-from hub.errors import HubError, Transient
+from hub.errors import Fenced, HubError, Transient
 from hub.ops.clock import Clock
 from hub.ops.logs import logger
 from hub.settings import Settings
@@ -72,7 +72,8 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
         """Looks at reviews and lag that ended."""
         self.lag = 0
         """Records not yet read when last looked."""
-        self.restoring = False
+        self.restoring = 0
+        """Restores under way; the next may begin while one that was cancelled ends."""
         self.stopping = False
         self._restore_cancelled = threading.Event()
         super().__init__(
@@ -100,7 +101,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
 
     async def _restore(self, *_sender: Any, **_details: Any) -> None:
         """Own the slots of the new assignment."""
-        self.restoring = True
+        self.restoring += 1
         try:
             epoch = self.engine.epoch
             cancelled = self._restore_cancelled = threading.Event()
@@ -119,7 +120,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
         except Exception as error:
             leave(error)
         finally:
-            self.restoring = False
+            self.restoring -= 1
 
 
 def build(settings: Settings, engine: Engine, group: str, gate: Gate | None = None) -> WorkerApp:
@@ -163,8 +164,11 @@ def _tick(app: WorkerApp) -> Any:
 
 
 def leave(error: BaseException) -> NoReturn:
-    """End the process now: 75 where starting again may help, else 1. Nothing uncommitted becomes visible."""
-    code = 75 if isinstance(error, Transient) else 1
+    """End the process now: 75 where starting again may help, else 1. Nothing uncommitted becomes visible.
+
+    Who was fenced may start again: it joins the group anew and takes over nothing but what it is assigned.
+    """
+    code = 75 if isinstance(error, Transient | Fenced) else 1
     if isinstance(error, HubError):
         _log.error("stopping", reason=error.code, detail=str(error))
     else:
