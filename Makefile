@@ -53,7 +53,8 @@ format:  ## let ruff rewrite what it can
 lock: $(TOOLS)/uv-$(UV_VERSION)  ## resolve the lock files again, keeping what still fits (ARGS=--upgrade: newest of all)
 	$(TOOLS)/bin/uv $(LOCK) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
 	$(TOOLS)/bin/uv $(LOCK) $(ARGS) --output-file requirements-thirdparty.lock requirements-thirdparty.in
-	@! grep -nE '^-|://|/(home|root|tmp)/' requirements.lock requirements-thirdparty.lock || \
+	$(TOOLS)/bin/uv $(LOCK) $(ARGS) --output-file requirements-quix.lock requirements-quix.in
+	@! grep -nE '^-|://|/(home|root|tmp)/' requirements.lock requirements-thirdparty.lock requirements-quix.lock || \
 	  { echo 'error: a registry address or a path of this machine is in a lock file; check the settings of pip and uv' >&2; exit 1; }
 
 # Hashes for every platform and Python from 3.11 on; neither the registry's address nor this machine's paths.
