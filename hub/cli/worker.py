@@ -38,7 +38,7 @@ def command() -> None:
     from hub.streams.activation import Gate, held_by
     from hub.streams.generations import group_of
     from hub.streams.stages import stages_taking_over
-    from hub.streams.worker import prepare, run, standing
+    from hub.streams.worker import prepare, restoring, run, standing
 
     configure("worker")
     stop = stop_event()
@@ -48,7 +48,7 @@ def command() -> None:
     stages = stages_taking_over(chosen, law, chosen.generation)
     app = prepare(chosen, stages, group_of(chosen.generation), gate=gate)
     migrate(chosen.store)
-    health = HealthServer(chosen.bind, chosen.worker_port, ready=lambda: standing(app))
+    health = HealthServer(chosen.bind, chosen.worker_port, ready=lambda: standing(app), more=lambda: restoring(app))
     heartbeat = announce(chosen.store, "worker", health.url)
 
     def at_end() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
@@ -25,7 +26,8 @@ def refuse_beyond_loopback(host: str) -> None:
 class HealthServer:
     """Serves health and metrics of this process until `close`.
 
-    `ready` returns whether the process does its work now, and a detail for people. Live means the process runs and
+    `ready` returns whether the process does its work now, and a detail for people; `more` is said beside it on
+    /ready, for pages that word it themselves. Live means the process runs and
     `alive` (default: always) agrees; an orchestrator restarts what is not live and waits for what is not ready.
     """
 
@@ -36,6 +38,7 @@ class HealthServer:
         *,
         ready: Callable[[], tuple[bool, str]],
         alive: Callable[[], bool] = lambda: True,
+        more: Callable[[], Mapping[str, Any]] = dict,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         refuse_beyond_loopback(host)
@@ -47,12 +50,12 @@ class HealthServer:
                 elif self.path == "/live":
                     self._state(alive(), "")
                 elif self.path == "/ready":
-                    self._state(*ready())
+                    self._state(*ready(), more())
                 else:
                     self._answer(404, b"try /live, /ready or /metrics\n", "text/plain")
 
-            def _state(self, good: bool, detail: str) -> None:
-                body = json.dumps({"ok": good, "detail": detail}, ensure_ascii=False).encode()
+            def _state(self, good: bool, detail: str, more: Mapping[str, Any] | None = None) -> None:
+                body = json.dumps({"ok": good, "detail": detail, **(more or {})}, ensure_ascii=False).encode()
                 self._answer(200 if good else 503, body, "application/json")
 
             def _answer(self, status: int, body: bytes, content_type: str) -> None:

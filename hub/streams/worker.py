@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 import faust
+import msgspec
 from faust.app.base import BootStrategy
 
 from hub.errors import Fenced, HubError, Transient
@@ -308,3 +309,9 @@ def standing(app: WorkerApp) -> tuple[bool, str]:
     if not engine.ready:
         return False, "waiting for partitions"
     return True, f"{len(engine.slots)} slots"
+
+
+def restoring(app: WorkerApp) -> dict[str, Any]:
+    """How far a restore has come, for /ready: `restore` with counts of the whole and of each stage; empty else."""
+    now = app.engine.progress.snapshot()
+    return {"restore": msgspec.to_builtins(now)} if app.restoring and now.active else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -12,6 +13,7 @@ from hub.domain.facts import PAYLOADS
 from hub.domain.times import local_moment
 from hub.policy.parameters import KEYS
 from hub.web.fields import FIELD
+from hub.web.scrape import Restore
 
 ALERT_STATE: Final = {"OPEN": "新提示", "AMENDED": "有更新", "WITHDRAWN": "已撤回"}
 WORK_STATE: Final = {"new": "待处理", "working": "办理中", "closed": "已办结", "withdrawn": "已撤回"}
@@ -147,9 +149,29 @@ PROCESS_DETAIL: Final = {
     "serving": "正在服务",
     "waiting": "等待 Kafka、模式注册中心或数据库",
     "not sending": "没有在派送",
+    "waiting for partitions": "等待分派分区",
+    "stopping": "正在停止",
     "waiting for Kafka, the registry or the store": "等待 Kafka、模式注册中心或数据库",
 }
 """What processes say of themselves; anything else they say is shown as it is."""
+
+STAGE: Final = {"person": "个人", "subject": "家庭"}
+
+
+def process_detail(detail: str) -> str:
+    """What a process says of itself, in Chinese."""
+    slots = detail.removesuffix(" slots")
+    return f"负责 {slots} 个分区" if slots != detail and slots.isdigit() else label(PROCESS_DETAIL, detail)
+
+
+def restoring(restore: Restore) -> str:
+    """`正在恢复状态：已读 12,000/40,000 条，约剩 8 秒（个人 3/8 分区，家庭 8/8 分区）`."""
+    whole = restore.records_read + restore.records_left
+    seconds = restore.seconds_left
+    left = "剩余时间尚不能估计" if seconds is None else f"约剩 {count(math.ceil(seconds))} 秒"
+    stages = "，".join(f"{label(STAGE, at.stage)} {at.partitions_done}/{at.partitions} 分区" for at in restore.stages)
+    return f"正在恢复状态：已读 {count(restore.records_read)}/{count(whole)} 条，{left}（{stages}）"
+
 
 CAUSE: Final = {"facts": "记录有变化", "time": "到期复判", "policy": "政策变化", "disposition": "因处置"}
 REVEAL_REASON: Final = {"contact": "联系本人", "visit": "入户核实", "verify": "核对材料"}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
+import msgspec
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -22,6 +23,23 @@ SHOWN: Final = ("lag", "restoring", "outbox_depth", "outbox_age")
 """Parts of metric names that the operator's page lists."""
 
 
+class StageRestore(Struct, frozen=True, kw_only=True):
+    """A stage whose state is being restored; the rest of what /ready says of it is not shown."""
+
+    stage: str
+    partitions: int
+    partitions_done: int
+
+
+class Restore(Struct, frozen=True, kw_only=True):
+    """A restore under way, as a worker says on /ready. `records_left` is an upper bound."""
+
+    records_read: int
+    records_left: int
+    seconds_left: float | None
+    stages: tuple[StageRestore, ...]
+
+
 class Health(Struct, frozen=True, kw_only=True):
     """A process as it answers now."""
 
@@ -34,6 +52,7 @@ class Health(Struct, frozen=True, kw_only=True):
     ready: bool
     detail: str
     figures: tuple[tuple[str, str, float], ...]
+    restore: Restore | None = None
 
 
 async def ask(processes: Sequence[Process], now_ms: int) -> list[Health]:
@@ -46,14 +65,16 @@ async def ask(processes: Sequence[Process], now_ms: int) -> list[Health]:
 async def _ask(client: aiohttp.ClientSession, process: Process, now_ms: int) -> Health:
     ready, detail = False, "不应答"
     shown: tuple[tuple[str, str, float], ...] = ()
+    restore: Restore | None = None
     if process.url.partition("//")[2].rpartition(":")[0].strip("[]") in LOOPBACK:
         try:
             async with client.get(f"{process.url}/ready", allow_redirects=False) as answer:
                 body = json.loads(await answer.text())
                 ready, detail = answer.status == 200, str(body.get("detail", ""))
+                restore = msgspec.convert(body["restore"], Restore) if "restore" in body else None
             async with client.get(f"{process.url}/metrics", allow_redirects=False) as answer:
                 shown = figures(await answer.text())
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+        except (aiohttp.ClientError, TimeoutError, ValueError, msgspec.MsgspecError):
             ready = False
     return Health(
         name=process.name,
@@ -65,6 +86,7 @@ async def _ask(client: aiohttp.ClientSession, process: Process, now_ms: int) -> 
         ready=ready,
         detail=detail,
         figures=shown,
+        restore=restore,
     )
 
 

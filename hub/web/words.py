@@ -66,7 +66,8 @@ def templates(
         "history_kind": labels(present.HISTORY),
         "figure": labels(present.FIGURE),
         "ingest_kind": labels(present.INGEST_KIND),
-        "process_detail": labels(present.PROCESS_DETAIL),
+        "process_detail": present.process_detail,
+        "restoring": present.restoring,
         "process_name": labels(present.PROCESS),
     }
     environment.filters.update(filters)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from playwright.sync_api import Browser, Page, Request, expect
 from sqlalchemy import select
 
+from hub.ops.health import HealthServer
 from hub.store.db import open_store, session
-from hub.store.models import Case, CaseHistory, DispositionRow
+from hub.store.models import Case, CaseHistory, DispositionRow, Process
 from hub.vault.models import AUDIT
 from tests.browser import people
 from tests.browser.conftest import Site, picture
@@ -210,3 +212,35 @@ def test_the_operator_sees_who_answers(site: Site, page: Page) -> None:
     expect(table.get_by_role("row").filter(has_text="dispatcher-1")).to_contain_text("失联")
     refused = page.get_by_role("table", name="按派送状态").get_by_role("row").filter(has_text="社会救助")
     expect(refused.get_by_role("cell")).to_have_text(["社会救助码上协同", "0", "0", "0", "5", "1", "0", "0", "—"])
+
+
+def test_the_operator_sees_each_worker_and_how_far_its_restore_has_come(site: Site, page: Page) -> None:
+    """Two workers that answer, each at its own address: one restores, one works."""
+    restore = {
+        "records_read": 12_000,
+        "records_left": 28_000,
+        "seconds_left": 7.3,
+        "stages": [{"stage": "person", "partitions": 8, "partitions_done": 3}],
+    }
+    servers = [
+        HealthServer("127.0.0.1", 0, ready=lambda: (False, "restoring state"), more=lambda: {"restore": restore}),
+        HealthServer("127.0.0.1", 0, ready=lambda: (True, "8 slots")),
+    ]
+    now = time.time_ns() // 1_000_000
+    with session(site.engine) as db:
+        for number, server in enumerate(servers):
+            beat = Process(name="worker", instance=f"many-{number}", url=server.url, started_at=now, heartbeat_at=now)
+            db.add(beat)
+    try:
+        page.goto(f"{site.url}/operator")
+        table = page.get_by_role("table", name="心跳")
+        first = table.get_by_role("row").filter(has_text="many-0")
+        expect(first).to_contain_text("未就绪")
+        expect(first).to_contain_text("正在恢复状态：已读 12,000/40,000 条，约剩 8 秒（个人 3/8 分区）")
+        second = table.get_by_role("row").filter(has_text="many-1")
+        expect(second).to_contain_text("就绪")
+        expect(second).to_contain_text("负责 8 个分区")
+        picture(page, "operator-restoring")
+    finally:
+        for server in servers:
+            server.close()

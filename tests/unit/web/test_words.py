@@ -7,12 +7,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
 from hub.domain.facts import PAYLOADS
+from hub.ops.health import HealthServer
 from hub.policy.catalogue import RULES
 from hub.settings import Settings
 from hub.store.models import Process
@@ -150,3 +152,64 @@ def test_only_loopback_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> No
     with ThreadPoolExecutor(1) as pool:  # where a browser test came before, this thread has a loop that still runs
         [health] = pool.submit(asyncio.run, scrape.ask([row], 0)).result()
     assert (health.ready, health.detail, health.figures) == (False, "不应答", ())
+
+
+RESTORE = {
+    "active": True,
+    "records_read": 12_000,
+    "records_left": 28_000,
+    "seconds_left": 7.3,
+    "stages": [
+        {"stage": "person", "partitions": 8, "partitions_done": 3, "keys": 9_000},
+        {"stage": "subject", "partitions": 8, "partitions_done": 8, "keys": 3_000},
+    ],
+}
+"""What a worker says on /ready while it restores."""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (RESTORE, "正在恢复状态：已读 12,000/40,000 条，约剩 8 秒（个人 3/8 分区，家庭 8/8 分区）"),
+        (
+            RESTORE | {"seconds_left": None, "records_read": 0},
+            "正在恢复状态：已读 0/28,000 条，剩余时间尚不能估计（个人 3/8 分区，家庭 8/8 分区）",
+        ),
+    ],
+)
+def test_a_restore_is_told_in_chinese(said: dict[str, Any], shown: str) -> None:
+    """From /ready of a real health server, and read over HTTP."""
+    server = HealthServer("127.0.0.1", 0, ready=lambda: (False, "restoring state"), more=lambda: {"restore": said})
+    try:
+        health = asked(server.url)
+    finally:
+        server.close()
+    assert not health.ready
+    assert health.restore is not None
+    assert present.restoring(health.restore) == shown
+
+
+def test_what_does_not_fit_is_no_answer() -> None:
+    """Whatever listens there, the page is shown."""
+    server = HealthServer("127.0.0.1", 0, ready=lambda: (True, "3 slots"), more=lambda: {"restore": {"stages": 7}})
+    try:
+        assert not asked(server.url).ready
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [("16 slots", "负责 16 个分区"), ("stopping", "正在停止"), ("some slots", "some slots"), ("", "—")],
+)
+def test_what_a_worker_says_is_told_in_chinese(detail: str, shown: str) -> None:
+    """What has no Chinese is shown as it is."""
+    assert present.process_detail(detail) == shown
+
+
+def asked(url: str) -> scrape.Health:
+    """What the page learns of a worker there."""
+    row = Process(name="worker", instance="w", url=url, started_at=0, heartbeat_at=0)
+    with ThreadPoolExecutor(1) as pool:  # where a browser test came before, this thread has a loop that still runs
+        [health] = pool.submit(asyncio.run, scrape.ask([row], 0)).result()
+    return health
