@@ -176,8 +176,8 @@ def read_committed(settings: Settings, topic: str) -> list[bytes]:
     return [message.value() for message in messages(settings, topic)]
 
 
-def messages(settings: Settings, topic: str) -> list[Message]:
-    """Every committed message of a topic, in order within a partition."""
+def messages(settings: Settings, *topics: str) -> list[Message]:
+    """Every committed message of some topics, in order within a partition."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.brokers,
@@ -187,10 +187,11 @@ def messages(settings: Settings, topic: str) -> list[Message]:
             "enable.partition.eof": True,
         }
     )
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    described = consumer.list_topics(timeout=10).topics
+    places = [TopicPartition(topic, partition, 0) for topic in topics for partition in described[topic].partitions]
+    consumer.assign(places)
     found: list[Message] = []
-    open_ends = len(partitions)
+    open_ends = len(places)
     while open_ends:
         for message in consumer.consume(1000, timeout=0.2):
             if message.error() is None:
