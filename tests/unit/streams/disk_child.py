@@ -32,10 +32,11 @@ FIRST_DAY: Final = date(2026, 1, 1)
 KEYS: Final = 97
 
 
-def change(position: int) -> tuple[str, Held]:
-    """The key that a position changes, and what to. Some 3 kB that do not compress away."""
+def change(position: int, padding: int = 100) -> tuple[str, Held]:
+    """The key that a position changes, and what to; with some 2 kB of random records, that do not compress away."""
     day = None if position % 3 == 0 else FIRST_DAY + timedelta(days=position % 11)
-    records = {os.urandom(8).hex(): (1, 1) for _ in range(100)}
+    noise = os.urandom(8 * padding).hex()
+    records = {noise[16 * number : 16 * number + 16]: (1, 1) for number in range(padding)}
     return f"k{position * 31 % KEYS}", Held(
         sequence=position, records=records, registered=position % 2, next_review=day
     )
