@@ -31,7 +31,8 @@ DEFAULT_MESSAGE_BYTES = 1_048_588  # Kafka's own default of message.max.bytes
 class KafkaBroker:
     """A broker under `data_dir`, listening on 127.0.0.1:`port` (0: any free port, kept over restarts).
 
-    `message_max_bytes` bounds a record batch; `settings` adds or replaces lines of server.properties.
+    `message_max_bytes` bounds a record batch; `settings` adds or replaces lines of server.properties. `quick` trades
+    speed under load for a quick start, which is what tests and the demo need; a benchmark does not.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class KafkaBroker:
         *,
         message_max_bytes: int = DEFAULT_MESSAGE_BYTES,
         settings: dict[str, str] | None = None,
+        quick: bool = True,
     ) -> None:
+        self._flags = QUICK if quick else ()
         self.data_dir = data_dir.absolute()
         self.port = port or free_port()
         self._controller_port = free_port()
@@ -89,7 +92,7 @@ class KafkaBroker:
 
     def _java(self, heap: str) -> list[str]:
         return [
-            str(java()), heap, *QUICK, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOG4J}",
+            str(java()), heap, *self._flags, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOG4J}",
             "-cp", f"{self._parts.kafka}/*",
         ]  # fmt: skip
 

@@ -1,6 +1,8 @@
-"""Bytes to events and messages, and back: the Confluent wire format (0x00, schema id, Avro) by fastavro.
+"""Bytes to events and messages, and back: the Confluent wire format (0x00, schema id, Avro).
 
 Schemas are asked of the registry by id when reading and by subject when writing, once each; run time never registers.
+Under a schema that is this release's own, records are read and written by functions made for it (hub.streams.avro);
+under another version of it fastavro resolves the difference, a dict between.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ import contextlib
 import struct
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache, partial
 from io import BytesIO
-from typing import Any, Final
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import fastavro
 import msgspec
@@ -34,6 +39,7 @@ from hub.domain.messages import (
 )
 from hub.domain.times import day_start_ms
 from hub.errors import DataFault, SchemaError
+from hub.streams.avro import Read, Shape, Unsupported, Write, compile_reader, compile_writer, plain, shape_of
 from hub.streams.schemas import UNREACHABLE, load_schemas, registry_client, subject_of, unavailable
 from hub.streams.topics import plain_name
 
@@ -70,8 +76,8 @@ class Codec:
     def __init__(self, registry_url: str) -> None:
         self._url = registry_url
         self._client = registry_client(registry_url)
-        self._writers: dict[str, tuple[bytes, Any]] = {}
-        self._readers: dict[int, Any] = {}
+        self._writers: dict[str, _Writer] = {}
+        self._readers: dict[tuple[str, int], _Reader] = {}
         self._own = {topic: fastavro.parse_schema(schema) for topic, schema in load_schemas().items()}
 
     def encode(self, topic: str, value: Event | Message) -> bytes:
@@ -79,16 +85,20 @@ class Codec:
 
         SchemaError when the value does not fit, or the topic's schema was never registered; RegistryUnavailable.
         """
-        prefix, schema = self._writers.get(topic) or self._writer(topic)
-        out = BytesIO()
-        out.write(prefix)
+        prefix, write, schema = self._writers.get(topic) or self._writer(topic)
         try:
+            if write is not None:
+                data = bytearray(prefix)
+                write(_spread(value) if isinstance(value, Contribution) else value, data)
+                return bytes(data)
+            out = BytesIO()
+            out.write(prefix)
             fastavro.schemaless_writer(out, schema, _body(value))
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            return out.getvalue()
+        except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
             raise SchemaError(
                 f"a value does not fit the schema of {topic} ({type(error).__name__}) — mend what made it"
             ) from error
-        return out.getvalue()
 
     def decode(self, topic: str, data: bytes) -> Event | Message:
         """Event or message from bytes of a topic.
@@ -103,22 +113,26 @@ class Codec:
         if len(data) < _FRAME.size:
             raise _fault(topic, "truncated", f"{len(data)} bytes")
         schema_id = _FRAME.unpack_from(data)[1]
-        writer = self._readers.get(schema_id) or self._reader(topic, schema_id)
-        stream = BytesIO(data)
-        stream.seek(_FRAME.size)
+        read, schema = self._readers.get((topic, schema_id)) or self._reader(topic, schema_id)
         try:
-            body = fastavro.schemaless_reader(stream, writer, self._own[topic])
+            if read is not None:
+                value: Event | Message = read(data, _FRAME.size)
+                return value
+            return self._resolved(topic, schema, data)
         except (EOFError, IndexError) as error:
             raise _fault(topic, "truncated", f"{len(data)} bytes") from error
         except Exception as error:
-            # fastavro raises many kinds for bytes that are no record of the schema; each is the record's fault.
+            # Many kinds are raised for bytes that are no record of the schema; each is the record's fault.
             raise _fault(topic, "schema_misfit", f"{len(data)} bytes") from error
+
+    def _resolved(self, topic: str, schema: Any, data: bytes) -> Event | Message:
+        """A record written under another version of the schema than this release's own."""
+        stream = BytesIO(data)
+        stream.seek(_FRAME.size)
+        body = fastavro.schemaless_reader(stream, schema, self._own[topic])
         if stream.tell() != len(data):
-            raise _fault(topic, "schema_misfit", f"{len(data)} bytes")
-        try:
-            return _value(topic, body)
-        except (msgspec.ValidationError, KeyError) as error:
-            raise _fault(topic, "schema_misfit", f"{len(data)} bytes") from error
+            raise ValueError("bytes behind the record")
+        return _value(topic, body)
 
     def close(self) -> None:
         """Let go of the registry's connections."""
@@ -129,7 +143,7 @@ class Codec:
         with contextlib.suppress(Exception):  # at interpreter exit the client may be half gone, and nobody listens
             self.close()
 
-    def _writer(self, named: str) -> tuple[bytes, Any]:
+    def _writer(self, named: str) -> _Writer:
         topic = named if named in self._own else plain_name(named)
         if topic not in self._own:
             raise SchemaError(f"there is no schemas/{topic}.avsc — add it and run `hub schemas register`")
@@ -141,11 +155,13 @@ class Codec:
             raise unavailable(self._url) from error
         except UNREACHABLE as error:
             raise unavailable(self._url) from error
-        schema = fastavro.parse_schema(msgspec.json.decode(registered.schema.schema_str or "null"))
-        self._writers[named] = (_FRAME.pack(MAGIC, registered.schema_id), schema)
-        return self._writers[named]
+        schema = msgspec.json.decode(registered.schema.schema_str or "null")
+        write = writer_of(topic) if _same(topic, schema) else None
+        made = _Writer(_FRAME.pack(MAGIC, registered.schema_id), write, fastavro.parse_schema(schema))
+        self._writers[named] = made
+        return made
 
-    def _reader(self, topic: str, schema_id: int) -> Any:
+    def _reader(self, topic: str, schema_id: int) -> _Reader:
         try:
             schema = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
@@ -155,17 +171,122 @@ class Codec:
         except UNREACHABLE as error:
             raise unavailable(self._url) from error
         try:
-            self._readers[schema_id] = fastavro.parse_schema(msgspec.json.decode(schema.schema_str or "null"))
+            found = msgspec.json.decode(schema.schema_str or "null")
+            made = _Reader(reader_of(topic) if _same(topic, found) else None, fastavro.parse_schema(found))
         except Exception as error:
             # The registry also holds other people's schemas, in JSON Schema or Protobuf, which fail in many ways.
             raise _fault(topic, "unknown_schema", f"id {schema_id} is no Avro schema") from error
-        return self._readers[schema_id]
+        self._readers[topic, schema_id] = made
+        return made
+
+
+class _Writer(NamedTuple):
+    """How a topic is written: prefix, the function made for its schema (None: fastavro), the schema."""
+
+    prefix: bytes
+    write: Write | None
+    schema: Any
+
+
+class _Reader(NamedTuple):
+    """How a schema's records are read: the function made for it (None: fastavro), the schema."""
+
+    read: Read | None
+    schema: Any
 
 
 def _fault(topic: str, reason: str, value_class: str) -> DataFault:
     return DataFault(
         topic, "unreadable", "value", reason, value_class, "find out who produced it and send it again in the format"
     )
+
+
+# --- under the release's own schemas ----------------------------------------------------------------------------------
+
+
+@lru_cache
+def reader_of(topic: str) -> Read | None:
+    """The function that reads a topic's records under its schema in schemas/. None where that takes fastavro."""
+    try:
+        return compile_reader(load_schemas()[topic], _shape(topic))
+    except Unsupported:
+        return None
+
+
+@lru_cache
+def writer_of(topic: str) -> Write | None:
+    """The function that writes a topic's values under its schema in schemas/; a contribution as `_spread` has it."""
+    try:
+        return compile_writer(load_schemas()[topic], _shape(topic))
+    except Unsupported:
+        return None
+
+
+def _same(topic: str, schema: Any) -> bool:
+    """Whether a schema is this release's own of a topic, whatever it says by way of explanation."""
+    return topic in load_schemas() and plain(schema) == plain(load_schemas()[topic])
+
+
+def _shape(topic: str) -> Shape:
+    if topic == CONTRIBUTIONS:
+        return _contribution_shape()
+    if topic in MESSAGES:
+        kind = MESSAGES[topic]
+        return shape_of(kind, dict.fromkeys(_INSTANTS[kind], _YEARS))
+    name = topic.removesuffix(".v1")
+    header = shape_of(Header, dict.fromkeys(_INSTANTS[Header], _YEARS))
+    inner = {"header": header, "payload": shape_of(PAYLOADS[name])}
+    return Shape(partial(Event, name), {"header": "v.header", "payload": "v.payload"}, inner=inner)
+
+
+class _Spread(NamedTuple):
+    """A contribution with its facts by column, as the schema has them."""
+
+    home: str
+    person: str
+    roles: tuple[str, ...]
+    state: str
+    generation: int
+    sequence: int
+    reads: str
+    columns: dict[str, list[Fact]]
+
+
+_BY_RECORD: Final = attrgetter("topic", "source", "record_id")
+_OWN_FIELDS: Final = tuple(name for name in _Spread._fields if name != "columns")
+_OWN: Final = attrgetter(*_OWN_FIELDS)
+
+
+def _spread(value: Contribution) -> _Spread:
+    columns: dict[str, list[Fact]] = {}
+    for fact in value.facts:
+        columns.setdefault(_COLUMN[fact.topic], []).append(fact)
+    return _Spread(
+        value.home, value.person, value.roles, value.state, value.generation, value.sequence, value.reads, columns
+    )
+
+
+def _gathered(
+    home: str, person: str, roles: tuple[str, ...], state: Any, generation: int, sequence: int, reads: str,
+    **columns: tuple[Fact, ...],
+) -> Contribution:  # fmt: skip
+    facts = tuple(sorted(chain.from_iterable(columns.values()), key=_BY_RECORD))
+    return Contribution(home, person, roles, state, generation, sequence, facts, reads)
+
+
+def _contribution_shape() -> Shape:
+    inner = {
+        column: Shape(
+            partial(Fact, topic),
+            {name: f"v.{name}" for name in _FACT_FIELDS} | {"payload": "v.payload"},
+            inner={"payload": shape_of(PAYLOADS[topic])},
+        )
+        for topic, column in _COLUMN.items()
+    }
+    attributes = {name: f"v.{name}" for name in _OWN_FIELDS}
+    attributes |= {column: f"v.columns.get({column!r})" for column in inner}
+    literals = {"state": frozenset(("LIVE", "ENDED"))}
+    return Shape(_gathered, attributes, literals, inner=inner)
 
 
 # --- to Avro --------------------------------------------------------------------------------------------------------

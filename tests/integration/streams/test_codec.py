@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import struct
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
+import fastavro
 import msgspec
 import pytest
 from confluent_kafka.schema_registry import Schema
@@ -13,12 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hub.domain.facts import PAYLOADS
+from hub.domain.facts import PAYLOADS, Resident
 from hub.domain.messages import Contribution, Event, Fact, Header
 from hub.errors import DataFault, RegistryUnavailable, SchemaError
 from hub.stack.process import free_port
-from hub.streams.codec import MESSAGES, Codec
-from hub.streams.schemas import register, registry_client
+from hub.streams.codec import MESSAGES, Codec, _body
+from hub.streams.schemas import load_schemas, register, registry_client
 from tests.unit.quality.samples import event
 
 LONG = st.integers(-(2**63), 2**63 - 1)
@@ -97,6 +101,26 @@ def test_a_schema_that_is_no_avro_is_the_records_fault(codec: Codec, registry_ur
     with pytest.raises(DataFault) as fault:
         codec.decode("registration.resident.v1", good[:1] + struct.pack(">I", foreign) + good[5:])
     assert fault.value.reason == "unknown_schema"
+
+
+def test_a_record_of_another_version_is_resolved(codec: Codec, registry_url: str) -> None:
+    """An earlier writer knew one field less; its records are read with the field's default, and checked like any."""
+    earlier = copy.deepcopy(load_schemas()["registration.resident.v1"])
+    payload = next(field for field in earlier["fields"] if field["name"] == "payload")["type"][1]
+    payload["fields"] = [field for field in payload["fields"] if field["name"] != "village"]
+    with registry_client(registry_url) as client:
+        known = client.register_schema("earlier-value", Schema(json.dumps(earlier), "AVRO"))
+    sent = event("registration.resident")
+    assert isinstance(sent.payload, Resident)
+    assert sent.payload.village is not None
+    out = BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(earlier), _body(sent))
+    framed = struct.pack(">bI", 0, known)
+    read = codec.decode("registration.resident.v1", framed + out.getvalue())
+    assert read == sent._replace(payload=msgspec.structs.replace(sent.payload, village=None))
+    with pytest.raises(DataFault) as fault:
+        codec.decode("registration.resident.v1", framed + out.getvalue() + b"\x00")
+    assert fault.value.reason == "schema_misfit"
 
 
 @pytest.mark.parametrize("instant", [2**63 - 1, -(2**63)])

@@ -1,0 +1,217 @@
+"""One broker, one input, one engine after another; each measured from outside and compared with the oracle."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from hub.settings import Settings
+from hub.stack.java import resolve
+from hub.stack.kafka import KafkaBroker
+from hub.stack.process import ManagedProcess
+from hub.streams.admin import settings_of
+from hub.streams.producers import producer
+from hub.streams.topics import Topic
+from tests.benchmarks import workload
+from tests.benchmarks.measure import Ends, Tail, cpu_s, rss_mib
+from tests.benchmarks.process import Given
+from tests.benchmarks.stages import INPUTS, own_topics
+from tests.benchmarks.workload import Made
+
+ROOT: Final = Path(__file__).parents[2]
+START_S: Final = 120.0
+"""Longest wait for an engine to begin: a JVM, a group to join, a first rebalance."""
+
+STALL_S: Final = 120.0
+"""An engine that tells nothing for this long has failed."""
+
+SEED: Final = 20261125
+
+Progress = Callable[[str], None]
+
+
+class EngineSpec(NamedTuple):
+    """How one engine is started."""
+
+    name: str
+    command: Sequence[str]
+    env: dict[str, str]
+
+
+class Measured(NamedTuple):
+    """One engine's run."""
+
+    engine: str
+    version: str
+    workers: int
+    events: int
+    seconds: float
+    events_per_s: float
+    cpu_us_per_event: float
+    rss_mib: float
+    same_alerts: bool
+    alerts: int
+
+
+class Input(NamedTuple):
+    """What was sent, and what must be open after it."""
+
+    events: int
+    wanted: dict[str, int]
+
+
+class Bench:
+    """A broker with input topics, and the engines that run on it. Use as a context manager."""
+
+    def __init__(self, folder: Path, partitions: int, progress: Progress = print) -> None:
+        self.partitions = partitions
+        self._folder = folder
+        self._say = progress
+        self.broker = KafkaBroker(
+            resolve(), folder / "kafka", message_max_bytes=8 * 1024 * 1024, quick=False,
+            # Nothing is deleted behind an engine that is being measured.
+            settings={"log.retention.ms": "-1", "num.network.threads": "2", "num.io.threads": "4"},
+        )  # fmt: skip
+        self.wave = 0
+
+    def __enter__(self) -> Bench:
+        """Start the broker and make the input topics."""
+        self.broker.start()
+        self.broker.wait_ready()
+        self.settings = Settings(brokers=self.broker.bootstrap, partitions=self.partitions)
+        self._create(INPUTS)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Stop the broker."""
+        self.broker.stop()
+
+    def load(self, records: Iterable[Made]) -> Input:
+        """Send records and last records behind them, and work out what must be open."""
+        self.wave += 1
+        codec = workload.WorkCodec()
+        sender = producer(self.settings, linger_ms=50)
+        made: list[Made] = []
+        began = time.monotonic()
+        for record in (*records, *workload.sentinels(self.partitions, self.wave)):
+            sender.send(record.topic, record.key, codec.encode(record.topic, record.value))
+            made.append(record)
+        sender.flush()
+        sender.close()
+        self._say(f"  {len(made)} records sent in {time.monotonic() - began:.1f} s")
+        return Input(len(made), workload.oracle(made))
+
+    def prepare(self, prefix: str) -> Given:
+        """Topics and folders for an engine's run."""
+        self._create(own_topics(prefix).values())
+        folder = self._folder / prefix
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "state").mkdir(parents=True)
+        return Given(self.broker.bootstrap, prefix, self.partitions, folder / "state", folder / "status.jsonl")
+
+    @contextmanager
+    def running(self, spec: EngineSpec, told: Given, workers: int = 1) -> Iterator[list[ManagedProcess]]:
+        """Processes of one engine. They share the partitions where there are several."""
+        processes = []
+        try:
+            for number in range(workers):
+                own = told._replace(
+                    state_dir=told.state_dir / str(number), status=told.status.with_name(f"status-{number}.jsonl")
+                )
+                own.state_dir.mkdir(exist_ok=True)
+                process = ManagedProcess(
+                    f"{spec.name} {number}", list(spec.command), told.status.with_name(f"log-{number}.txt"), cwd=ROOT,
+                    env={"PYTHONPATH": str(ROOT), **spec.env, **own.environment()},
+                )  # fmt: skip
+                process.start()
+                processes.append(process)
+            yield processes
+        finally:
+            for process in processes:
+                process.terminate()
+
+    def run(self, spec: EngineSpec, sent: Input, workers: int = 1) -> Measured:
+        """Run one engine over everything that was sent."""
+        told = self.prepare(spec.name)
+        ends = Ends(self.broker.bootstrap)
+        tail = Tail(self.broker.bootstrap, f"{told.prefix}.{workload.ALERT}", self.partitions)
+        try:
+            with self.running(spec, told, workers) as processes:
+                pids = [process.pid for process in processes]
+                contributed = f"{told.prefix}.{workload.CONTRIBUTION}"
+                _until(lambda: ends.records(contributed, self.partitions) > 0, processes, START_S)
+                began, cpu = time.time(), cpu_s(pids)
+                alerts, ended = self._follow(tail, processes)
+                used, rss = cpu_s(pids) - cpu, rss_mib(pids)
+            while late := tail.read(1.0):
+                alerts += [value for _, value in late]
+        finally:
+            ends.close()
+            tail.close()
+        first = told._replace(status=told.status.with_name("status-0.jsonl")).told("started") or {}
+        return Measured(
+            spec.name, str(first.get("version")), workers, sent.events, ended - began, sent.events / (ended - began),
+            used / sent.events * 1e6, rss, workload.open_now(alerts) == sent.wanted, len(alerts),
+        )  # fmt: skip
+
+    def _follow(self, tail: Tail, processes: list[ManagedProcess]) -> tuple[list[dict[str, Any]], float]:
+        """Alerts until all last records of this wave are told of; and when that was seen."""
+        missing = workload.sentinel_alerts(self.partitions, self.wave)
+        alerts: list[dict[str, Any]] = []
+        heard = time.monotonic()
+        seen = time.time()
+        while missing:
+            values = tail.read()
+            if values:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > STALL_S:
+                raise _failed(processes, f"told nothing for {STALL_S:g} s; {len(missing)} ends are missing")
+            if not all(process.running for process in processes):
+                raise _failed(processes, "ended by itself")
+            for seen, value in values:
+                alerts.append(value)
+                if missing.get(value["household"]) == value["amount_fen"]:
+                    del missing[value["household"]]
+        return alerts, seen
+
+    def _create(self, topics: Iterable[Topic]) -> None:
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 3})
+        wanted = [
+            NewTopic(topic.name, num_partitions=self.partitions, replication_factor=1, config=settings_of(topic))
+            for topic in topics
+        ]
+        for future in admin.create_topics(wanted).values():
+            future.result()
+
+
+def hub_spec(**env: str) -> EngineSpec:
+    """The hub's worker."""
+    return EngineSpec("hub", [sys.executable, "-m", "tests.benchmarks.hub_worker"], env)
+
+
+def bare_spec() -> EngineSpec:
+    """The bare loop."""
+    return EngineSpec("bare", [sys.executable, "-m", "tests.benchmarks.bare"], {})
+
+
+def _until(good: Callable[[], bool], processes: list[ManagedProcess], limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not good():
+        if not all(process.running for process in processes):
+            raise _failed(processes, "ended by itself")
+        if time.monotonic() > deadline:
+            raise _failed(processes, f"did not begin within {limit_s:g} s")
+        time.sleep(0.02)
+
+
+def _failed(processes: list[ManagedProcess], what: str) -> RuntimeError:
+    tails = "\n".join(f"{process.name}: {process.log_tail(30)}" for process in processes)
+    return RuntimeError(f"{processes[0].name} {what}; its log ends:\n{tails}")
