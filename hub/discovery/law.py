@@ -27,7 +27,8 @@ class Law(Struct, frozen=True, kw_only=True):
 
     `rules` by id. `topics(kind, role)` is what a role brings to homes of a kind; nothing: it contributes nothing
     there. `decide(home, on)` answers with each rule that applies. `policy_hash(region)` names the policy in force.
-    `working_day(day, count)` is the last day of a term of `count` working days that begins after `day`.
+    `working_day(day, count)` is the last day of a term of `count` working days that begins after `day`. `horizons`
+    gives the months after which no rule reads a record of a topic; a topic without an entry is read for ever.
     """
 
     rules: Mapping[str, Rule]
@@ -35,6 +36,7 @@ class Law(Struct, frozen=True, kw_only=True):
     decide: Callable[[Home, date], tuple[Finding, ...]]
     policy_hash: Callable[[str | None], str]
     working_day: Callable[[date, int], date]
+    horizons: Mapping[str, int] = {}
 
     def carried(self, kind: HomeKind, roles: tuple[str, ...]) -> frozenset[str]:
         """Topics (without version) that a contributor in these roles brings to a home; empty: no contribution."""
@@ -55,4 +57,5 @@ def catalogue_law(book: PolicyBook) -> Law:
         decide=lambda home, on: catalogue.decide(home, book, on),
         policy_hash=lambda region: book.for_region(region).hash if region else book.hash,
         working_day=lambda day, count: book.calendar.add_working_days(day, count).day,
+        horizons=catalogue.horizons_under(book),
     )

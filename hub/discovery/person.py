@@ -5,26 +5,33 @@ or superseded. ANNUL and ERASED leave a floor, so that they take back what comes
 under one version the smaller digest wins (a taking back beats both), and a conflict says so. Hence state and ties are
 a function of the *set* of records: order, duplicates and the ends of batches do not matter. Only `sequence`, which
 orders the contributions of one person, counts how often something was sent.
+
+What lies below its horizon on the day of a batch is pruned in it (`hub.discovery.pruning`), so state is a function of
+that set and of the day. One thing is given up there: of a pruned record another content under the same version, which
+would be a conflict, counts as the same again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from functools import cache
-from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
 
 from hub.discovery.conflicts import Known, conflict_id, find
+from hub.discovery.folding import Folding
 from hub.discovery.law import Law
+from hub.discovery.pruning import Horizon, fingerprint
 from hub.discovery.shapes import States, StepResult
-from hub.discovery.state import Floor, PersonState, RecordKey
+from hub.discovery.state import PersonState
 from hub.discovery.told import UNHEARD, PersonTold, kept, nothing_said, numbered
 from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
 from hub.domain.homes import COVERAGE_HOME, home_id, home_kind
 from hub.domain.messages import Conflict, Contribution, Event, Fact, Output, Review
+from hub.domain.times import local_date
 from hub.errors import DataFault
 
 ROLE_AT_OTHER: Final = {
@@ -43,6 +50,9 @@ CONTRIBUTIONS, CONFLICTS = "contributions.v1", "quality.conflicts.v1"
 NOT_READ: Final = ""
 """Fingerprint in the state of coverage statements, which are passed on whole whatever the rules read."""
 
+_ENDLESS: Final = Horizon(COVERAGE_HOME, date.min, {})
+"""Statements on a region are kept as long as they live."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -50,11 +60,18 @@ class PersonStep:
     """The person step under one law. `generation` rises when the state is rebuilt from the log.
 
     `unheard`: contributions are made and conflicts are not told. `told` is what was told of conflicts before; it is
-    asked of a person whose state was made unheard, or who has none.
+    asked of a person whose state was made unheard, or who has none. Without `prunes` nothing is pruned, whatever the
+    law: the release before this one does not know what a pruned record leaves.
     """
 
     def __init__(
-        self, law: Law, generation: int = 0, *, unheard: bool = False, told: PersonTold = nothing_said
+        self,
+        law: Law,
+        generation: int = 0,
+        *,
+        unheard: bool = False,
+        told: PersonTold = nothing_said,
+        prunes: bool = True,
     ) -> None:
         self._generation = generation
         self._unheard = unheard
@@ -62,21 +79,24 @@ class PersonStep:
         self._reads = law.reads()
         self._mark = UNHEARD + self._reads if unheard else self._reads
         self._carried = cache(law.carried)
+        self._months = law.horizons if prunes else {}
+        self._horizons = fingerprint(self._months)
 
     @property
     def made_under(self) -> str:
         """What `stale` compares with: fingerprint for a driver that went through all states."""
-        return self._mark
+        return f"{self._mark} {self._horizons}".rstrip()
 
     def stale(self, state: PersonState) -> bool:
-        """Whether a person's contributions were made for rules that read something else, or unheard.
+        """Whether a person's contributions were made for rules that read something else, or unheard; or whether its
+        next review rests on other horizons.
 
         A driver that starts under such rules feeds `Review(person, date.min)` for each such person, at its own rate.
         """
-        return state.reads not in (NOT_READ, self._mark)
+        return state.reads != NOT_READ and (state.reads != self._mark or state.horizons != self._horizons)
 
     def step(self, states: States[PersonState], records: Iterable[Event | Review], now: int) -> StepResult[PersonState]:
-        """Fold a batch of source events of one partition. `now` (UTC ms) only dates conflicts.
+        """Fold a batch of source events of one partition. `now` (UTC ms) dates conflicts, and its day the horizon.
 
         DataFault for an event that `owner` refuses.
         """
@@ -99,12 +119,15 @@ class PersonStep:
                 if key != COVERAGE_HOME:
                     events.setdefault(key, [])
 
+        today = local_date(now)
         for person, own in events.items():
             before = states.get(person) or self._unknown(person)
-            folding = Folding(before)
+            folding = Folding(before, Horizon(person, today, self._months))
             for event in own:
                 result.counts[f"record:{folding.apply(event)}"] += 1
-            if folding.changed or restated or self.stale(before):
+            folding.prune()
+            due = before.next_review is not None and before.next_review <= today
+            if folding.changed or restated or due or self.stale(before):
                 self._finish(person, before, folding, statements, now, result)
         if self._unheard:
             result.outputs = [output for output in result.outputs if output.topic == CONTRIBUTIONS]
@@ -113,7 +136,8 @@ class PersonStep:
     def _unknown(self, person: str) -> PersonState:
         """The state of a person who has none. One of whom something was told is stale until it is taken back."""
         heard = self._unheard or not self._told(person)
-        return PersonState(self._generation, 0, self._mark if heard else UNHEARD + self._reads)
+        mark = self._mark if heard else UNHEARD + self._reads
+        return PersonState(self._generation, 0, mark, horizons=self._horizons)
 
     def _fold_coverage(
         self, states: States[PersonState], events: list[Event], result: StepResult[PersonState]
@@ -122,7 +146,7 @@ class PersonStep:
         if not events:
             return None
         before = states.get(COVERAGE_HOME) or PersonState(self._generation, 0, NOT_READ)
-        folding = Folding(before)
+        folding = Folding(before, _ENDLESS)
         for event in events:
             result.counts[f"record:{folding.apply(event)}"] += 1
         if not folding.changed:
@@ -180,7 +204,8 @@ class PersonStep:
 
         known = Known(person, by_topic, folding.versions(), frozenset(folded.collided), statements)
         conflicts = _conflicts(known, conflicts_told, numbered(before.generation, sequence), now, outputs)
-        if folding.changed or outputs or swept:
+        next_review = folding.next_review()
+        if folding.changed or outputs or swept or next_review != before.next_review:
             result.outputs.extend(outputs)
             result.changes[person] = msgspec.structs.replace(
                 folded,
@@ -188,91 +213,9 @@ class PersonStep:
                 reads=self._mark,
                 sent=sent,
                 conflicts=conflicts,
+                next_review=next_review,
+                horizons=self._horizons,
             )
-
-
-class Folding:
-    """One state being folded. Records are applied one by one; `state()` is what came of them."""
-
-    def __init__(self, before: PersonState) -> None:
-        self._before = before
-        self._facts: dict[RecordKey, Fact] = {(f.topic, f.source, f.record_id): f for f in before.facts}
-        self._floors: dict[RecordKey, Floor] = {(f.topic, f.source, f.record_id): f for f in before.floors}
-        self._collided = set(before.collided)
-        self._touched: dict[RecordKey, Fact | None] = {}
-        self.changed = False
-
-    def apply(self, event: Event) -> str:
-        """Fold one event; says what became of it: new, updated, taken_back, replayed, superseded, collided, erased."""
-        header = event.header
-        key = (event.topic, header.source, header.record_id)
-        held: Fact | Floor | None = self._facts.get(key) or self._floors.get(key)
-        if held is not None and header.version < held.version:
-            return "erased" if isinstance(held, Floor) and held.erased else "superseded"
-        new: Fact | Floor
-        if header.change == "UPSERT" and event.payload is not None:
-            new = Fact(
-                event.topic,
-                header.source,
-                header.record_id,
-                header.version,
-                header.region,
-                header.event_time,
-                header.record_time,
-                header.received_at,
-                header.valid_from,
-                header.valid_to,
-                event.payload,
-            )
-        else:
-            new = Floor(*key, header.version, header.change == "ERASED")
-        if held is not None and header.version == held.version:
-            return self._same_version(key, held, new)
-        self._collided.discard(key)
-        self._put(key, new)
-        if isinstance(new, Floor):
-            return "taken_back"
-        return "new" if held is None else "updated"
-
-    def _same_version(self, key: RecordKey, held: Fact | Floor, new: Fact | Floor) -> str:
-        if held == new:
-            return "replayed"
-        order = sorted((held, new), key=_precedence)
-        if order[0] is not held:
-            self._put(key, order[0])
-        if _content(held) == _content(new):
-            return "replayed"  # the same content, only received or recorded at another time: the earliest stays
-        if key not in self._collided:
-            self._collided.add(key)
-            self.changed = True
-        return "collided"
-
-    def _put(self, key: RecordKey, value: Fact | Floor) -> None:
-        self.changed = True
-        self._touched.setdefault(key, self._facts.get(key))
-        if isinstance(value, Floor):
-            self._facts.pop(key, None)
-            self._floors[key] = value
-        else:
-            self._floors.pop(key, None)
-            self._facts[key] = value
-
-    def moved_topics(self) -> set[str]:
-        """Topics of which a live fact is another than before the batch."""
-        return {key[0] for key, before in self._touched.items() if self._facts.get(key) != before}
-
-    def versions(self) -> dict[RecordKey, int]:
-        """Newest version of each record of which two contents came."""
-        return {key: (self._facts.get(key) or self._floors[key]).version for key in self._collided}
-
-    def state(self) -> PersonState:
-        """The folded state; what was sent and said stays as it was."""
-        return msgspec.structs.replace(
-            self._before,
-            facts=tuple(self._facts[key] for key in sorted(self._facts)),
-            floors=tuple(self._floors[key] for key in sorted(self._floors)),
-            collided=tuple(sorted(self._collided)),
-        )
 
 
 def ties(person: str, facts: dict[str, list[Fact]]) -> dict[str, tuple[str, ...]]:
@@ -330,21 +273,6 @@ def owner(event: Event) -> str:
 
 def _about_residents(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(f for f in facts if isinstance(f.payload, Coverage) and f.payload.topic == RESIDENT)
-
-
-def _content(value: Fact | Floor) -> object:
-    """What a version says, without when it was recorded or received. All takings back say the same."""
-    if isinstance(value, Floor):
-        return None
-    return (value.region, value.valid_from, value.valid_to, value.payload)
-
-
-def _precedence(value: Fact | Floor) -> tuple[int, bytes, int, int, int]:
-    """Which of two values of one version wins (the least): erasure, annulment, smallest digest, earliest received."""
-    if isinstance(value, Floor):
-        return (0 if value.erased else 1, b"", 0, 0, 0)
-    digest = blake2b(_encode(_content(value)), digest_size=16).digest()
-    return (2, digest, value.received_at, value.record_time, value.event_time)
 
 
 def _conflicts(known: Known, before: dict[str, str], sequence: int, now: int, outputs: list[Output]) -> dict[str, str]:

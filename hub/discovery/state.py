@@ -34,13 +34,19 @@ FullTruth = Literal["yes", "no", "unknown", "not_applicable"]
 
 
 class Floor(Struct, frozen=True, array_like=True):
-    """What stays of a record that was taken back: an equal or older version of it no longer counts."""
+    """What stays of a record that was taken back, or pruned: an equal or older version of it no longer counts.
+
+    `last` is the last day on which an older version can say anything, from which the end of the floor is counted;
+    None: it stays for ever. `pruned`: the record was not taken back, it lies below the horizon.
+    """
 
     topic: str
     source: str
     record_id: str
     version: int
     erased: bool
+    last: date | None = None
+    pruned: bool = False
 
 
 class PersonState(Struct, frozen=True, array_like=True):
@@ -48,7 +54,8 @@ class PersonState(Struct, frozen=True, array_like=True):
 
     `collided` are the records of which two contents came under the newest version. `sent` maps each home that this
     person contributes to onto its roles there. `conflicts` maps each open conflict onto a digest of its last message.
-    `reads` is the fingerprint of the law by which contributions were last made.
+    `reads` is the fingerprint of the law by which contributions were last made. `next_review` is the day on which the
+    next record falls below its horizon, or the next floor ends; `horizons` is the fingerprint of those it rests on.
     """
 
     generation: int
@@ -59,6 +66,8 @@ class PersonState(Struct, frozen=True, array_like=True):
     collided: tuple[RecordKey, ...] = ()
     sent: dict[str, tuple[str, ...]] = {}
     conflicts: dict[str, str] = {}
+    next_review: date | None = None
+    horizons: str = ""
 
 
 class Answer(Struct, frozen=True, array_like=True):
@@ -106,22 +115,29 @@ class HomeState(Struct, frozen=True, array_like=True):
     township: str | None = None
 
 
-class PersonOutline(Struct, frozen=True, array_like=True):
-    """The head of a `PersonState`; its facts are passed over unread."""
+class PersonOutline(Struct, frozen=True, array_like=True, gc=False):
+    """A `PersonState` without its facts and what was said of it, which are passed over unread."""
 
     generation: int
     sequence: int
     reads: str
+    facts: msgspec.Raw = msgspec.Raw()
+    floors: msgspec.Raw = msgspec.Raw()
+    collided: msgspec.Raw = msgspec.Raw()
+    sent: msgspec.Raw = msgspec.Raw()
+    conflicts: msgspec.Raw = msgspec.Raw()
+    next_review: date | None = None
+    horizons: str = ""
 
 
-class RuleOutline(Struct, frozen=True, array_like=True):
+class RuleOutline(Struct, frozen=True, array_like=True, gc=False):
     """The head of a `RuleState`."""
 
     truth: FullTruth
     stage: Stage = "none"
 
 
-class HomeOutline(Struct, frozen=True, array_like=True):
+class HomeOutline(Struct, frozen=True, array_like=True, gc=False):
     """A `HomeState` without its contributions and answers, which are passed over unread: most of its bytes."""
 
     contributions: msgspec.Raw

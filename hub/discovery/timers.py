@@ -1,6 +1,6 @@
-"""Which homes are to be decided again, and when: an index over `HomeState.next_review`, and the records it fires.
+"""Which homes are to be decided again, and which persons pruned, and when: an index over `next_review` of states.
 
-The date itself lives in the home's state; the index is rebuilt from states on restore and dropped on revocation. A
+The date itself lives in the state; the index is rebuilt from states on restore and dropped on revocation. A
 driver takes what is due, feeds it to the subject step as `Review` records, and puts the changed states back here, in
 the same commit as any other batch. A review that fires twice, or late, changes nothing more.
 """
@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from heapq import heapify, heappop, heappush
 
-from hub.discovery.state import HomeState
+from hub.discovery.state import HomeState, PersonState
 from hub.domain.messages import Review
 
 
 class ReviewIndex:
-    """Review dates of one partition's homes, earliest first."""
+    """Review dates of one partition's homes, or persons, earliest first."""
 
-    def __init__(self, states: Iterable[tuple[str, HomeState]] = ()) -> None:
+    def __init__(self, states: Iterable[tuple[str, HomeState | PersonState]] = ()) -> None:
         self._dates = {home: state.next_review for home, state in states if state.next_review is not None}
         self._heap = [(day, home) for home, day in self._dates.items()]
         heapify(self._heap)
@@ -26,7 +26,7 @@ class ReviewIndex:
     def __len__(self) -> int:
         return len(self._dates)
 
-    def update(self, changes: Mapping[str, HomeState]) -> None:
+    def update(self, changes: Mapping[str, HomeState] | Mapping[str, PersonState]) -> None:
         """Take over the review dates of changed homes."""
         self.move({home: state.next_review for home, state in changes.items()})
 

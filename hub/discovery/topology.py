@@ -65,6 +65,7 @@ class _Partition:
     def __init__(self) -> None:
         self.persons = EncodedStates[PersonState](encode_person, decode_person)
         self.homes = EncodedStates[HomeState](encode_home, decode_home)
+        self.prunings = ReviewIndex()
         self.reviews = ReviewIndex()
 
 
@@ -121,6 +122,12 @@ class LocalTopology:
         """Move the clock and fire every review that has come due, until none is left for that day."""
         self.now = now
         today = local_date(now)
+        contributed: dict[int, list[HomeRecord]] = defaultdict(list)
+        for number, partition in enumerate(self._partitions):
+            while due := partition.prunings.due(today):
+                self._route(self._person_batch(number, due), number, contributed)
+        for number in sorted(contributed):
+            self._subject_batch(number, contributed[number])
         for number, partition in enumerate(self._partitions):
             while due := partition.reviews.due(today):
                 self._subject_batch(number, due)
@@ -166,6 +173,7 @@ class LocalTopology:
         partition = self._partitions[number]
         result = self._person.step(partition.persons, events, self.now)
         partition.persons.put(result.changes)
+        partition.prunings.update(result.changes)
         self._take(result.outputs, result.counts)
         return result.outputs
 

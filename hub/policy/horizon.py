@@ -57,7 +57,18 @@ def falls_on(person: str, day: date, months: int) -> date:
     """
     if day >= _FAR:
         return date.max
-    return first_of_next_month(add_months(day, months)).replace(day=1 + crc32(person.encode()) % SPREAD_DAYS)
+    return first_of_next_month(add_months(day, months)).replace(day=_day_of_month(person))
+
+
+def reaches_back_to(person: str, today: date, months: int) -> date:
+    """First day that still lies above a person's horizon: `falls_on(person, day, months) > today` from it on."""
+    this_month = today.replace(day=1)
+    begun = this_month if today.day >= _day_of_month(person) else add_months(this_month, -1)
+    return add_months(begun, -months)
+
+
+def _day_of_month(person: str) -> int:
+    return 1 + crc32(person.encode()) % SPREAD_DAYS
 
 
 def windowed(rules: Iterable[Rule]) -> frozenset[str]:

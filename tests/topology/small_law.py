@@ -5,7 +5,7 @@ They are rules like those in force, only short: tests of the steps should not br
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
 from hashlib import blake2b
@@ -157,8 +157,10 @@ def book_with(line_fen: int | None = None) -> PolicyBook:
     return PolicyBook(entries, WorkCalendar(frozenset(), frozenset(), 2026))
 
 
-def law(book: PolicyBook | None = None, rules: dict[str, Rule] | None = None) -> Law:
-    """The small rules under a book."""
+def law(
+    book: PolicyBook | None = None, rules: dict[str, Rule] | None = None, horizons: Mapping[str, int] | None = None
+) -> Law:
+    """The small rules under a book; nothing is ever pruned unless `horizons` say so (months by topic)."""
     used = RULES if rules is None else rules
     policies = book or book_with()
 
@@ -176,4 +178,5 @@ def law(book: PolicyBook | None = None, rules: dict[str, Rule] | None = None) ->
         decide=decide,
         policy_hash=lambda region: policies.for_region(region).hash if region else policies.hash,
         working_day=lambda day, count: policies.calendar.add_working_days(day, count).day,
+        horizons=horizons or {},
     )

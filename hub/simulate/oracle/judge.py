@@ -9,13 +9,16 @@ the newest version of every record, builds every home by the tie rules, and asks
                at the other's home, who calls the other father or mother is `child` there, a spouse `spouse`; a
                membership record makes a `member` of household:<id>; without a membership that has no end, an entry in
                a family 户口 makes a `member` of candidate:<hukou>. Days play no part here: homes decide by date
+    too old    a record below the horizon of its kind on the day is left out, whatever else is known; so is a collision
+               whose winner is, or was recorded that long ago where it took the record back
     open       the answer is yes, its hold is over, and no newest disposition of just this evidence suppresses it
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -25,7 +28,8 @@ from hub.domain.facts import AidHousehold, Coverage, Kinship, Resident
 from hub.domain.homes import Home, Member, home_id, home_kind
 from hub.domain.messages import Disposition, Event, Fact
 from hub.domain.times import local_date
-from hub.policy.catalogue import decide, topics_for
+from hub.policy.catalogue import decide, horizons_under, topics_for
+from hub.policy.horizon import anchor, falls_on
 from hub.policy.parameters import PolicyBook
 from hub.simulate.oracle.conflicts import kinds_of
 
@@ -73,8 +77,8 @@ class Records(NamedTuple):
 
 def outcome(events: Iterable[Event], dispositions: Iterable[Disposition], book: PolicyBook, now: int) -> Outcome:
     """What ought to stand at `now` (UTC milliseconds)."""
-    records = newest(events)
     today = local_date(now)
+    records = newest(events, today, horizons_under(book))
     suppressed = _suppressed(dispositions)
     opened: set[Open] = set()
     truths: dict[tuple[str, str], str] = {}
@@ -91,8 +95,8 @@ def outcome(events: Iterable[Event], dispositions: Iterable[Disposition], book: 
     return Outcome(frozenset(opened), frozenset(disagreements(records)), truths, dict(joined))
 
 
-def newest(events: Iterable[Event]) -> Records:
-    """The newest version of every record."""
+def newest(events: Iterable[Event], today: date | None = None, horizons: Mapping[str, int] | None = None) -> Records:
+    """The newest version of every record; on a day, without those of which no rule reads so far back (months)."""
     versions: dict[tuple[str, str, str, str], list[Event]] = defaultdict(list)
     for event in events:
         header = event.header
@@ -110,12 +114,27 @@ def newest(events: Iterable[Event]) -> Records:
         if len({_content(event) for event in candidates}) > 1:
             collided.add(key)
         event = candidates[0]
+        if key[0] and today is not None and _too_old(event, today, horizons or {}):
+            collided.discard(key)
+            persons[key[0]]
+            continue
         if key[0]:
             persons[key[0]]  # a person of whom all was taken back is still known, as somebody without facts
         if event.header.change != "UPSERT" or event.payload is None:
             continue
         (persons[key[0]] if key[0] else statements).append(_fact(event))
     return Records(dict(persons), statements, frozenset(collided))
+
+
+def _too_old(event: Event, today: date, horizons: Mapping[str, int]) -> bool:
+    person, months = event.header.person, horizons.get(event.topic)
+    if person is None or months is None:
+        return False
+    if event.header.change != "UPSERT" or event.payload is None:
+        day = local_date(event.header.record_time)
+    else:
+        day = anchor(event.topic, event.payload)
+    return falls_on(person, day, months) <= today
 
 
 def homes(records: Records) -> list[Home]:
