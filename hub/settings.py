@@ -116,7 +116,15 @@ class Settings(BaseSettings):
         "source and the newest result of each expectation stay longer, and their topic keeps all",
     )
     bind: str = Field("127.0.0.1", description="address HTTP servers bind to; there is no login yet, so loopback only")
-    worker_port: int = Field(6066, description="worker: health and metrics")
+    worker_port: int = Field(
+        6070, description="worker: health and metrics; of several on one machine the first, the others count up"
+    )
+    health_bind: str = Field(
+        "",
+        description="worker: address of health and metrics alone, where probes come from outside as in a pod; they "
+        "hold no personal data, but let only probes and Prometheus reach them; empty: as HUB_BIND",
+    )
+    client_id: str = Field("hub-worker", description="worker: what Kafka's logs and quotas call it")
     connector_port: int = Field(6067, description="connectors: health and metrics")
     quality_port: int = Field(6068, description="quality: health and metrics")
     dispatcher_port: int = Field(6069, description="dispatcher: health and metrics")

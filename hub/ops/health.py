@@ -27,8 +27,9 @@ class HealthServer:
     """Serves health and metrics of this process until `close`.
 
     `ready` returns whether the process does its work now, and a detail for people; `more` is said beside it on
-    /ready, for pages that word it themselves. Live means the process runs and
-    `alive` (default: always) agrees; an orchestrator restarts what is not live and waits for what is not ready.
+    /ready, for pages that word it themselves. Live means the process runs and `alive` (default: always) agrees; an
+    orchestrator restarts what is not live and waits for what is not ready. `exposed` lets it bind beyond loopback:
+    for a process whose metrics name nobody.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class HealthServer:
         ready: Callable[[], tuple[bool, str]],
         alive: Callable[[], bool] = lambda: True,
         more: Callable[[], Mapping[str, Any]] = dict,
+        exposed: bool = False,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        refuse_beyond_loopback(host)
+        if not exposed:
+            refuse_beyond_loopback(host)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

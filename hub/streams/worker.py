@@ -80,6 +80,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
         super().__init__(
             group,
             broker=[f"kafka://{broker.strip()}" for broker in settings.brokers.split(",")],
+            broker_client_id=settings.client_id,
             datadir=settings.data_dir / "faust",  # Faust makes it; nothing is kept there
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.heartbeat,
@@ -282,12 +283,12 @@ def waits_of(app: WorkerApp) -> list[Wait]:
             lambda: engine.batches if works() and (app.lag or handed_out()) else None,
             lambda: f"{app.lag} records not read, {handed_out()} batches handed out",
         ),
+        Wait("the look at reviews and lag", bounds.hang_lag_s, lambda: app.ticks if works() else None),
         Wait(
             "Kafka's answer to a fetch",
             bounds.hang_lag_s,
             lambda: app.consumer.answered or 0 if works() and engine.slots else None,
         ),
-        Wait("the look at reviews and lag", bounds.hang_lag_s, lambda: app.ticks if works() else None),
     ]
 
 
