@@ -84,7 +84,6 @@ def build(told: Given) -> faust.App:
     codec = workload.WorkCodec()
     person_step, home_step = workload.PersonStep(told.prefix).step, workload.HomeStep(told.prefix).step
 
-    @app.agent(inputs, concurrency=1)
     async def person(stream: Any) -> None:
         async for event in stream.events():
             record = codec.decode(event.message.topic, event.value)
@@ -93,7 +92,6 @@ def build(told: Given) -> faust.App:
                 await contributions.send(key=output.key.encode(), value=codec.encode(output.topic, output.value))
             persons.keep(result.changes)
 
-    @app.agent(contributions, concurrency=1)
     async def home(stream: Any) -> None:
         async for event in stream.events():
             record = codec.decode(event.message.topic, event.value)
@@ -102,6 +100,8 @@ def build(told: Given) -> faust.App:
                 await alerts.send(key=output.key.encode(), value=codec.encode(output.topic, output.value))
             homes.keep(result.changes)
 
+    app.agent(inputs, concurrency=1)(person)
+    app.agent(contributions, concurrency=1)(home)
     _tell_when_ready(app, told, tables)
     return app
 
