@@ -90,9 +90,10 @@ class Bench:
     def worker(self, name: str, group: str, *, ready: bool = True, **env: str) -> ManagedProcess:
         """Start a worker. A group of its own each time: what a group knows is not what state rests on."""
         port = env.pop("HUB_WORKER_PORT", str(free_port()))
+        module = env.pop("MODULE", "ledger_worker")
         worker = ManagedProcess(
             f"ledger {name}",
-            [sys.executable, "-m", "tests.integration.streams.ledger_worker", name, group],
+            [sys.executable, "-m", f"tests.integration.streams.{module}", name, group],
             self.folder / f"{name}-{group}-{len(self._workers)}.log",
             cwd=Path(__file__).parents[3],
             env=self.env(HUB_WORKER_PORT=port, **env),
