@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 Read = Callable[[bytes, int], Any]
@@ -202,6 +203,7 @@ def _outside(what: str) -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1 << 14)  # a batch holds the same few times over and over
 def varint(value: int) -> bytes:
     """A long in Avro's zigzag encoding. OverflowError beyond 64 bits."""
     if value not in _LONG:

@@ -49,7 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     names = {name: f"{told.prefix}.{name}" for name in (workload.PERSON_STATE, workload.HOME_STATE)}
     person, home = workload.PersonStep(told.prefix), workload.HomeStep(told.prefix)
-    stages = {
+    stages: dict[str, tuple[Callable[..., Any], str, Callable[[bytes], Any]]] = {
         "person": (person.step, names[workload.PERSON_STATE], workload.decode_person),
         "home": (home.step, names[workload.HOME_STATE], workload.decode_home),
     }

@@ -166,8 +166,7 @@ class Bench:
         """Alerts until all last records of this wave are told of; and when that was seen."""
         missing = workload.sentinel_alerts(self.partitions, self.wave)
         alerts: list[dict[str, Any]] = []
-        heard = time.monotonic()
-        seen = time.time()
+        heard, ended = time.monotonic(), time.time()
         while missing:
             values = tail.read()
             if values:
@@ -176,11 +175,11 @@ class Bench:
                 raise _failed(processes, f"told nothing for {STALL_S:g} s; {len(missing)} ends are missing")
             if not all(process.running for process in processes):
                 raise _failed(processes, "ended by itself")
-            for seen, value in values:
+            for ended, value in values:  # noqa: B007 - the last one is the answer
                 alerts.append(value)
                 if missing.get(value["household"]) == value["amount_fen"]:
                     del missing[value["household"]]
-        return alerts, seen
+        return alerts, ended
 
     def _create(self, topics: Iterable[Topic]) -> None:
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 3})
