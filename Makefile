@@ -6,11 +6,12 @@ BIN := .venv/bin
 TOOLS := .cache/lock-tools
 UV_VERSION := 0.13.9
 WORKERS := 2
+EVENTS := 200000
 
 # Passed to the commands that read them: make demo ONCE=1, make setup PYTHON=python3.12
 export ONCE DEMO PYTHON
 
-.PHONY: help setup setup-test demo test lint types contracts schemas-check pytest format lock clean
+.PHONY: help setup setup-test demo test lint types contracts schemas-check pytest bench format lock clean
 
 help:  ## this text
 	@echo '民政数据共享集成枢纽 — a data-sharing hub for civil affairs'
@@ -42,6 +43,10 @@ contracts:  ## import layers: the core imports no runtime
 
 schemas-check:  ## no schema changed in a way an old reader or record cannot follow
 	$(BIN)/hub schemas check
+
+bench: setup  ## the stream engine beside its peers: speed, cost, memory, restore, latency (EVENTS=200000)
+	$(BIN)/hub bench engine --events $(EVENTS)
+	$(BIN)/hub bench latency --events $(EVENTS)
 
 pytest:  ## all tests, on the real parts (ARGS='-k stack': some of them; ARGS='-n 0': without workers)
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)

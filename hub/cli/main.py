@@ -11,6 +11,7 @@ import click
 from hub.errors import HubError, Transient
 
 COMMANDS: Final[dict[str, str]] = {
+    "bench": "compare the stream engine with its peers 性能对比",
     "connect": "read the departments' systems and publish events 采集",
     "decide": "decide cases written in YAML 判定案例",
     "demo": "run everything on this machine and show what comes of it 演示",
@@ -28,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "simulate": "make a population, compare with the oracle 仿真",
     "topics": "create and check the topics 主题",
     "unknowns": "which missing fields block the most decisions 未知项",
+    "upgrade": "from one release to the next, and the way back 升级",
     "vault": "audit trail of identity openings 身份库",
     "web": "pages and API 网页",
     "worker": "the stream worker: join, decide, alert 流处理",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,15 @@ START_S: Final = 120.0
 
 STALL_S: Final = 120.0
 """An engine that tells nothing for this long has failed."""
+
+RESTORE_S: Final = 600.0
+"""Longest wait for a restore: idiomatic Faust reads some thousand records a second."""
+
+SETTLE_S: Final = 3.0
+"""After this long without an alert all are there that a paced load causes."""
+
+PACE_S: Final = 0.005
+"""How long the reader of a paced load waits for alerts before more is sent."""
 
 SEED: Final = 20261125
 
@@ -87,7 +95,7 @@ class Bench:
         self.broker.start()
         self.broker.wait_ready()
         self.settings = Settings(brokers=self.broker.bootstrap, partitions=self.partitions)
-        self._create(INPUTS)
+        self.create(INPUTS)
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -111,11 +119,11 @@ class Bench:
 
     def prepare(self, prefix: str) -> Given:
         """Topics and folders for an engine's run."""
-        self._create(own_topics(prefix).values())
+        self.create(own_topics(prefix).values())
         folder = self._folder / prefix
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "state").mkdir(parents=True)
-        return Given(self.broker.bootstrap, prefix, self.partitions, folder / "state", folder / "status.jsonl")
+        return self._given(prefix)
 
     @contextmanager
     def running(self, spec: EngineSpec, told: Given, workers: int = 1) -> Iterator[list[ManagedProcess]]:
@@ -141,26 +149,80 @@ class Bench:
     def run(self, spec: EngineSpec, sent: Input, workers: int = 1) -> Measured:
         """Run one engine over everything that was sent."""
         told = self.prepare(spec.name)
-        ends = Ends(self.broker.bootstrap)
         tail = Tail(self.broker.bootstrap, f"{told.prefix}.{workload.ALERT}", self.partitions)
         try:
             with self.running(spec, told, workers) as processes:
-                pids = [process.pid for process in processes]
-                contributed = f"{told.prefix}.{workload.CONTRIBUTION}"
-                _until(lambda: ends.records(contributed, self.partitions) > 0, processes, START_S)
-                began, cpu = time.time(), cpu_s(pids)
-                alerts, ended = self._follow(tail, processes)
-                used, rss = cpu_s(pids) - cpu, rss_mib(pids)
-            while late := tail.read(1.0):
-                alerts += [value for _, value in late]
+                return self.measure(spec, told, processes, tail, sent)
+        finally:
+            tail.close()
+
+    def measure(
+        self, spec: EngineSpec, told: Given, processes: list[ManagedProcess], tail: Tail, sent: Input
+    ) -> Measured:
+        """Watch an engine from its first contribution to its last alert, and compare what is open then."""
+        pids = [process.pid for process in processes]
+        contributed = f"{told.prefix}.{workload.CONTRIBUTION}"
+        ends = Ends(self.broker.bootstrap)
+        try:
+            _until(lambda: ends.records(contributed, self.partitions) > 0, processes, START_S)
         finally:
             ends.close()
-            tail.close()
+        began, cpu = time.time(), cpu_s(pids)
+        alerts, ended = self._follow(tail, processes)
+        used, rss = cpu_s(pids) - cpu, rss_mib(pids)
+        while late := tail.read(1.0):
+            alerts += [value for _, value in late]
         first = told._replace(status=told.status.with_name("status-0.jsonl")).told("started") or {}
         return Measured(
-            spec.name, str(first.get("version")), workers, sent.events, ended - began, sent.events / (ended - began),
-            used / sent.events * 1e6, rss, workload.open_now(alerts) == sent.wanted, len(alerts),
+            spec.name, str(first.get("version")), len(processes), sent.events, ended - began,
+            sent.events / (ended - began), used / sent.events * 1e6, rss,
+            workload.open_now(alerts) == sent.wanted, len(alerts),
         )  # fmt: skip
+
+    def restore(self, spec: EngineSpec) -> dict[str, float]:
+        """Start an engine that ran before, with nothing but its changelog, and see how long it takes to work again."""
+        told = self._given(spec.name)
+        shutil.rmtree(told.state_dir, ignore_errors=True)
+        told.state_dir.mkdir()
+        status = told.status.with_name("status-0.jsonl")
+        status.unlink(missing_ok=True)
+        mine = told._replace(status=status)
+        with self.running(spec, told) as processes:
+            _until(lambda: mine.told("restored") is not None, processes, RESTORE_S)
+        found = mine.told("restored") or {}
+        keys, seconds = int(found["keys"]), float(found["seconds"])
+        return {"restore_s": seconds, "restored_keys": keys, "keys_per_s": keys / seconds if seconds else 0.0}
+
+    def paced(self, records: Iterable[Made], rate: float, tail: Tail, processes: list[ManagedProcess]) -> list[float]:
+        """Send records at a rate, each stamped with the moment of its sending; seconds until each alert was seen."""
+        codec = workload.WorkCodec()
+        sender = producer(self.settings, linger_ms=1)
+        waits: list[float] = []
+        began, sent, last = time.monotonic(), 0, time.monotonic()
+        while tail.read(0.5):
+            pass
+        given = iter(records)
+        began = time.monotonic()
+        over = False
+        while not over or time.monotonic() - last < SETTLE_S:
+            due = 0 if over else int((time.monotonic() - began) * rate) - sent
+            for _ in range(due):
+                record = next(given, None)
+                if record is None:
+                    over, last = True, time.monotonic()
+                    sender.flush()
+                    break
+                value = {**record.value, "received_at": time.time_ns() // 1_000_000}
+                sender.send(record.topic, record.key, codec.encode(record.topic, value))
+                sent += 1
+            for seen, alert in tail.read(PACE_S):
+                last = time.monotonic()
+                if alert["caused_at"]:
+                    waits.append(seen - alert["caused_at"] / 1000)
+            if not all(process.running for process in processes):
+                raise _failed(processes, "ended by itself")
+        sender.close()
+        return waits
 
     def _follow(self, tail: Tail, processes: list[ManagedProcess]) -> tuple[list[dict[str, Any]], float]:
         """Alerts until all last records of this wave are told of; and when that was seen."""
@@ -181,7 +243,8 @@ class Bench:
                     del missing[value["household"]]
         return alerts, ended
 
-    def _create(self, topics: Iterable[Topic]) -> None:
+    def create(self, topics: Iterable[Topic]) -> None:
+        """Make topics with as many partitions as the bench has."""
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 3})
         wanted = [
             NewTopic(topic.name, num_partitions=self.partitions, replication_factor=1, config=settings_of(topic))
@@ -190,15 +253,9 @@ class Bench:
         for future in admin.create_topics(wanted).values():
             future.result()
 
-
-def hub_spec(**env: str) -> EngineSpec:
-    """The hub's worker."""
-    return EngineSpec("hub", [sys.executable, "-m", "tests.benchmarks.hub_worker"], env)
-
-
-def bare_spec() -> EngineSpec:
-    """The bare loop."""
-    return EngineSpec("bare", [sys.executable, "-m", "tests.benchmarks.bare"], {})
+    def _given(self, prefix: str) -> Given:
+        folder = self._folder / prefix
+        return Given(self.broker.bootstrap, prefix, self.partitions, folder / "state", folder / "status.jsonl")
 
 
 def _until(good: Callable[[], bool], processes: list[ManagedProcess], limit_s: float) -> None:
