@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -21,13 +22,18 @@ from hub.settings import Settings
 from hub.store.db import migrate, open_store, session
 from hub.store.models import Process
 from hub.streams.admin import check_topics
+from hub.streams.placement import check_placement
 from hub.streams.producers import COMMON, PARTITIONER
 from hub.streams.schemas import check_registry
+from hub.streams.topics import CONTRIBUTIONS, DISPOSITIONS, SOURCE_TOPICS
 from hub.vault.cards import open_vault
 from hub.vault.keys import load_keys
 
 FREE_BYTES: Final = 2 * 1024**3
 """Below this much free disk a state restore or a backlog may not fit: a figure of our own, far above the demo's use."""
+
+JOINED: Final = (*SOURCE_TOPICS, CONTRIBUTIONS, DISPOSITIONS)
+"""What the stages join, and so what must lie in the partition of its key."""
 
 EXPECTED: Final = ("connector", "worker", "quality", "dispatcher", "web")
 
@@ -85,7 +91,8 @@ def _vault(settings: Settings) -> str:
 
 def _broker(settings: Settings) -> str:
     check_topics(settings)
-    return "answers, and all topics are as agreed"
+    check_placement(settings, JOINED)
+    return "answers, all topics are as agreed, and the newest keys lie where they are looked for"
 
 
 def _registry(settings: Settings) -> str:
@@ -124,11 +131,13 @@ def _processes(settings: Settings) -> str:
     now = time.time_ns() // 1_000_000
     with session(open_store(settings.store), writes=False) as db:
         rows = db.scalars(select(Process)).all()
-    beating = {row.name for row in rows if now - row.heartbeat_at <= 3 * HEARTBEAT_S * 1000}
-    silent = sorted(set(EXPECTED) - beating)
+    beating = Counter(row.name for row in rows if now - row.heartbeat_at <= 3 * HEARTBEAT_S * 1000)
+    silent = sorted(set(EXPECTED) - beating.keys())
     if silent:
         raise _Wrong(f"no heartbeat from {', '.join(silent)} — start them, or read their logs")
-    return f"{len(beating)} kinds of process are running"
+    gone = len(rows) - beating.total()
+    running = ", ".join(f"{name} × {number}" if number > 1 else name for name, number in sorted(beating.items()))
+    return f"running: {running}{f'; {gone} that were killed are still listed' if gone else ''}"
 
 
 LOOKS: Final[dict[str, Look]] = {

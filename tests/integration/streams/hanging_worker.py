@@ -18,6 +18,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from hub.streams import engine, state, transport
 from hub.streams import restore as restore_module
+from hub.streams.commit import Writer
 from tests.integration.streams import ledger_worker
 
 
@@ -35,7 +36,7 @@ async def forever_async(*_args: Any, **_more: Any) -> NoReturn:
 
 def commit() -> None:
     """A commit that Kafka never answers, and a client that does not give up."""
-    setattr(engine.Writer, "commit", forever)  # noqa: B010 - mypy
+    setattr(Writer, "commit", forever)  # noqa: B010 - mypy
 
 
 def loop() -> None:

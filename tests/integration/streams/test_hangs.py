@@ -59,7 +59,7 @@ def test_what_was_stopped_or_idle_goes_on(bench: Bench) -> None:
     bench.ledger("slept")
     bench.send(200)
     bounds = {f"HUB_HANG_{bound}_S": str(SHORT_S) for bound in ("BATCH", "LOOP", "RESTORE", "LAG")}
-    worker = bench.worker("slept", "slept", **bounds)
+    worker = bench.worker("slept", "slept", ready=True, **bounds)
     ledger.wait_folded(bench.settings, "slept")
     os.kill(worker.pid, signal.SIGSTOP)
     bench.send(200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import zlib
 from contextlib import closing
 from typing import Final
 
@@ -13,14 +14,15 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from hub.errors import TopologyMismatch
 from hub.settings import Settings
 from hub.stack.java import JavaParts, java
+from hub.streams import placement
 from hub.streams.intake import partition_of
+from hub.streams.placement import GOLDEN, GOLDEN_PARTITIONS, check_partitioner
 from hub.streams.producers import producer
 
-PARTITIONS: Final = 13  # no power of two, so that a wrong bit anywhere in the hash shows
-GOLDEN: Final = {"a" * 32: 0, "0123456789abcdef0123456789abcdef": 10, "household:5f1c": 6, "coverage:all": 8, "民政": 1}
-"""Keys and their partition of 13, written down: all clients changing alike would part old records from new ones."""
+PARTITIONS: Final = GOLDEN_PARTITIONS
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +56,12 @@ def where_they_lie(kafka: str, name: str, count: int) -> dict[str, int]:
     return found
 
 
-def test_golden_keys_lie_where_they_always_lay() -> None:
-    """Written down once; checked without a broker."""
-    assert {key: partition_of(key.encode(), PARTITIONS) for key in GOLDEN} == GOLDEN
+def test_golden_keys_lie_where_they_always_lay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written down once, and checked at every start; a hash that places one of them elsewhere is refused."""
+    check_partitioner()
+    monkeypatch.setattr(placement, "partition_of", lambda key, count: zlib.crc32(key) % count)
+    with pytest.raises(TopologyMismatch, match="known keys elsewhere"):
+        check_partitioner()
 
 
 def test_aiokafka_agrees(keys: list[str]) -> None:
