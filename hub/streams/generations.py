@@ -124,7 +124,8 @@ def switch(
         active = activation.read(settings, codec)
         if active is not None and (active.generation, active.switching_to) == (generation, None):
             return active
-        if active is None or active.switching_to is None:
+        _begin(active, generation)
+        if active is not None and active.switching_to is None:
             _refuse_laggard(settings, generation)
         activation.write(settings, codec, lambda now: _begin(now, generation))
         say("nobody tells now; fencing workers of older generations")
