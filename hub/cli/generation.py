@@ -45,6 +45,7 @@ def build() -> None:
     from hub.streams.generations import group_of
     from hub.streams.stages import next_stages
     from hub.streams.topics import topics_of
+    from hub.streams.upgrade import written_layout
     from hub.streams.worker import prepare, run, standing
 
     configure("worker")
@@ -55,7 +56,8 @@ def build() -> None:
     for name in create_topics(chosen, topics_of(chosen.generation)):
         click.echo(f"made {name}", err=True)
     gate = Gate(chosen, held_by(law, chosen.generation, building=True))
-    app = prepare(chosen, next_stages(law, chosen.generation), group_of(chosen.generation), gate=gate)
+    stages = next_stages(law, chosen.generation, written_layout(chosen))
+    app = prepare(chosen, stages, group_of(chosen.generation), gate=gate)
     health = HealthServer(chosen.bind, chosen.worker_port, ready=lambda: standing(app))
     run(app, stop, health.close)
 

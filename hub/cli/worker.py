@@ -19,7 +19,7 @@ WORKER: Final = ("-m", "hub.cli.main", "worker")
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="processes on this machine; those beyond twice HUB_PARTITIONS find nothing to do",
+    help="processes on this machine; those beyond HUB_PARTITIONS find nothing to do",
 )
 def command(workers: int) -> None:
     """Join what departments report per person and home, decide by law, and publish alerts.
@@ -29,8 +29,8 @@ def command(workers: int) -> None:
       hub keys init; hub topics create; hub schemas register; then `hub doctor`
     \b
     SCALING
-      A worker owns whole partitions of a stage, so HUB_PARTITIONS (fixed for ever) bounds how many can share the
-      work, and nothing in one is needed by another. `--workers 4` starts four processes under one that starts
+      A worker owns whole partitions, of both stages, so HUB_PARTITIONS (fixed for ever) bounds how many can share
+      the work, and nothing in one is needed by another. `--workers 4` starts four processes under one that starts
       again whatever ended for a passing reason (75, or a signal), with pauses from 1 s to 60 s, and ends all when
       one needs mending. On several machines, or in pods, start one each: deploy/kubernetes. Of several on one
       machine the first serves health on HUB_WORKER_PORT, the next on the port after it.
@@ -96,6 +96,7 @@ def work() -> None:
     from hub.streams.activation import Gate, held_by
     from hub.streams.generations import group_of
     from hub.streams.stages import stages_taking_over
+    from hub.streams.upgrade import written_layout
     from hub.streams.worker import prepare, restoring, run, standing
 
     chosen = settings()
@@ -103,8 +104,9 @@ def work() -> None:
     stop = stop_event()
     end_with_parent()
     law = catalogue_law(load_book(overlay=chosen.overlay or None))
-    gate = Gate(chosen, held_by(law, chosen.generation))
-    stages = stages_taking_over(chosen, law, chosen.generation)
+    written = written_layout(chosen)
+    gate = Gate(chosen, held_by(law, chosen.generation)._replace(state_codec=written))
+    stages = stages_taking_over(chosen, law, chosen.generation, written)
     app = prepare(chosen, stages, group_of(chosen.generation), gate=gate)
     migrate(chosen.store)
     health = HealthServer(

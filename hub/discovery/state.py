@@ -1,10 +1,15 @@
 """What the two steps remember, and how it is written: (codec version, fold version), then msgpack.
 
 A state value is read by the release that wrote it and by the next one. Struct fields are positional and are only ever
-added at the end, with a default, so that a newer release reads an older value; what an older release cannot read
-carries a higher codec version. The *codec* version counts layouts, the *fold* version counts meanings: when a fold
-would make another state of the same records, it rises and the next generation is built beside the old one. A value
-that is newer than this release ends the process (`StateFromTheFuture`): going on would write it back shortened.
+added at the end, with a default: a newer release reads an older value, and an older one passes over what it does not
+know. What an older release must not take for its own carries a higher codec version, and is written only when nobody
+will go back to that release (`hub upgrade finalise`); until then values carry the version of the release before. The
+*codec* version counts layouts, the *fold* version counts meanings: when a fold would make another state of the same
+records, it rises and the next generation is built beside the old one. A value that is newer than this release ends
+the process (`StateFromTheFuture`): going on would write it back shortened.
+
+    codec 1   the first release
+    codec 2   floors of pruned records, which the first release would take for records that were taken back
 """
 
 from __future__ import annotations
@@ -18,13 +23,14 @@ from msgspec import Struct
 from hub.domain.messages import Contribution, Fact, Missing
 from hub.errors import StateFromTheFuture, StateUnreadable
 
-CODEC: Final = 1
-FOLD: Final = 1
-PREFIX: Final = bytes((CODEC, FOLD))
-"""What every value begins with."""
+CODEC: Final = 2
+FORMER: Final = 1
+"""Layouts of this release and of the one before it: both are read, and either is written (`hub.streams.upgrade`)."""
 
-_OLDEST: Final = (1, 1)
-"""What release N − 1 wrote; the first release has none before it."""
+PRUNES: Final = 2
+"""The first layout that holds what pruning leaves."""
+
+FOLD: Final = 1
 
 RecordKey = tuple[str, str, str]
 """(topic, source, record_id)."""
@@ -155,9 +161,20 @@ _person_outline: Final = msgspec.msgpack.Decoder(PersonOutline)
 _home_outline: Final = msgspec.msgpack.Decoder(HomeOutline)
 
 
-def encode_person(state: PersonState) -> bytes:
-    """Bytes of a person's state."""
-    return PREFIX + _encode(state)
+def prefix_of(codec: int) -> bytes:
+    """What values of a layout begin with."""
+    return bytes((codec, FOLD))
+
+
+_PREFIXES: Final = {codec: prefix_of(codec) for codec in (FORMER, CODEC)}
+
+
+_KNOWN: Final = frozenset(_PREFIXES.values())
+
+
+def encode_person(state: PersonState, codec: int = CODEC) -> bytes:
+    """Bytes of a person's state, in the layout of this release or of the one before."""
+    return _PREFIXES[codec] + _encode(state)
 
 
 def decode_person(data: bytes) -> PersonState:
@@ -166,9 +183,9 @@ def decode_person(data: bytes) -> PersonState:
     return state
 
 
-def encode_home(state: HomeState) -> bytes:
-    """Bytes of a home's state."""
-    return PREFIX + _encode(state)
+def encode_home(state: HomeState, codec: int = CODEC) -> bytes:
+    """Bytes of a home's state, in the layout of this release or of the one before."""
+    return _PREFIXES[codec] + _encode(state)
 
 
 def decode_home(data: bytes) -> HomeState:
@@ -190,7 +207,7 @@ def outline_home(data: bytes) -> HomeOutline:
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
-    if data[:2] != PREFIX:
+    if data[:2] not in _KNOWN:
         _refuse(data)
     try:
         return decoder.decode(memoryview(data)[2:])
@@ -201,7 +218,7 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
 
 
 def _refuse(data: bytes) -> None:
-    if len(data) < len(PREFIX) or (data[0], data[1]) < _OLDEST:
+    if len(data) < 2 or (data[0], data[1]) < (FORMER, FOLD):
         raise StateUnreadable(
             "a state value is damaged or older than this release reads — start the release before this one, or rebuild"
         )

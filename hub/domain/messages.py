@@ -272,7 +272,8 @@ class Quarantined(Struct, frozen=True, kw_only=True):
 class Activation(Struct, frozen=True, kw_only=True):
     """What is in force in a deployment: the policy pack, what rules read, and the generation of state that tells.
 
-    While `switching_to` names the next generation, none tells.
+    While `switching_to` names the next generation, none tells. `state_codec` is the layout in which workers write
+    states: it rises when nobody will go back to the release before.
     """
 
     policy_hash: str
@@ -281,6 +282,7 @@ class Activation(Struct, frozen=True, kw_only=True):
     switching_to: int | None = None
     by: str
     activated_at: int
+    state_codec: int = 1
 
 
 Message = (

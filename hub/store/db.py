@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from hub.errors import ConfigurationError, StoreUnavailable
+from hub.errors import ConfigurationError, StateFromTheFuture, StoreUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one under SQLite: longer than any transaction of the hub."""
@@ -140,21 +142,49 @@ def write_what_fits(db: Session, items: Sequence[Item], write: Callable[[Sequenc
     return []
 
 
-def migrate(url: str) -> None:
-    """Bring the store's tables to this release (Alembic, `upgrade head`). Safe to call at every start."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+def revisions(engine: Engine) -> tuple[str | None, str]:
+    """The revision a store's tables are at (None: there are none), and this release's. StoreUnavailable."""
+    try:
+        with engine.connect() as connection:
+            here = MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        raise StoreUnavailable(
+            f"the store does not answer ({type(error.orig).__name__}) — see that it runs, then try again"
+        ) from error
+    return here, ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the store's tables to this release (Alembic, `upgrade head`), or to a revision. Safe at every start.
+
+    StateFromTheFuture for a store that a newer release has migrated.
+    """
+    config = _alembic()
     engine = open_store(url)
     try:
         with engine.execution_options(sqlite_begin="IMMEDIATE").connect() as connection, connection.begin():
             if engine.dialect.name == "postgresql":
                 # Two processes may start at once: the second waits for the first (a number of our own choosing).
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(33110001)")
+            here = MigrationContext.configure(connection).get_current_revision()
+            if here is not None and here not in {
+                one.revision for one in ScriptDirectory.from_config(config).walk_revisions()
+            }:
+                raise StateFromTheFuture(
+                    f"the store was migrated to {here} by a newer release — start that release again, or restore the "
+                    "backup made before it"
+                )
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except OperationalError as error:
         raise StoreUnavailable(
             f"the store does not answer ({type(error.orig).__name__}) — see that it runs, then try again"
         ) from error
     finally:
         engine.dispose()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

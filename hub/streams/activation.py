@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Producer as KafkaProducer
 
 from hub.discovery.law import Law
+from hub.discovery.state import FORMER
 from hub.domain.messages import Activation
 from hub.errors import BrokerUnavailable, NotActive
 from hub.ops.logs import logger
@@ -44,12 +46,16 @@ _log = logger("streams")
 
 
 class Held(NamedTuple):
-    """What a process holds: the hash of its pack, what its rules read, its generation, and whether it only builds."""
+    """What a process holds: the hash of its pack, what its rules read, its generation, and whether it only builds.
+
+    `state_codec` is the layout in which it writes states (`hub.streams.upgrade`).
+    """
 
     policy_hash: str
     reads: str
     generation: int
     building: bool = False
+    state_codec: int = FORMER
 
 
 def held_by(law: Law, generation: int, *, building: bool = False) -> Held:
@@ -167,6 +173,7 @@ def activation(held: Held, by: str, switching_to: int | None = None) -> Activati
         switching_to=switching_to,
         by=by,
         activated_at=time.time_ns() // 1_000_000,
+        state_codec=held.state_codec,
     )
 
 
@@ -198,7 +205,8 @@ def write(settings: Settings, codec: Codec, change: Callable[[Activation | None]
     """Replace what is active by what `change` makes of it; what is active after that. BrokerUnavailable.
 
     Nobody comes in between: all writers share one transactional id, so whoever opened it last fences the others, and
-    reads after that. `change` may raise; nothing is written then, nor when it returns what is active already.
+    reads after that. `change` may raise; nothing is written then, nor when it returns what is active already. The
+    layout of states never goes back, whatever `change` says of it.
     """
     for _attempt in range(ATTEMPTS):
         producer = KafkaProducer(
@@ -208,6 +216,9 @@ def write(settings: Settings, codec: Codec, change: Callable[[Activation | None]
             producer.init_transactions(ANSWER_S)
             before = read(settings, codec)
             after = change(before)
+            if before is not None and after.state_codec < before.state_codec:
+                # Nothing but `hub upgrade finalise` moves the layout, and there is no way back from it.
+                after = msgspec.structs.replace(after, state_codec=before.state_codec)
             if after == before:
                 return after
             producer.begin_transaction()

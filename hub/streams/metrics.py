@@ -46,6 +46,9 @@ LAG_RECORDS: Final = Gauge("hub_worker_lag_records", "Records not yet taken in",
 LAG_SECONDS: Final = Gauge(
     "hub_worker_lag_seconds", "Age of the newest record taken in while others wait, else 0", ("topic", "partition")
 )
+STATE_LAYOUT: Final = Gauge(
+    "hub_worker_state_layout", "Newest layout of states this worker reads, and the one it writes", ("kind",)
+)
 STATES: Final = Gauge("hub_worker_states", "States held", ("stage",))
 WAITING: Final = Gauge("hub_worker_reviews_waiting", "States that wait for a day", ("stage",))
 FINDINGS: Final = Gauge("hub_worker_findings", "Findings that stand", ("rule", "truth"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hub.discovery.law import Law
 from hub.discovery.person import PersonStep
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import (
-    PREFIX,
+    CODEC,
+    PRUNES,
     RuleState,
     decode_home,
     decode_person,
@@ -17,6 +19,7 @@ from hub.discovery.state import (
     encode_person,
     outline_home,
     outline_person,
+    prefix_of,
 )
 from hub.discovery.subject import SubjectStep, standing_names
 from hub.settings import Settings
@@ -34,25 +37,29 @@ from hub.streams.topics import (
 Step = Callable[[States[Any], Sequence[Any], int], StepResult[Any]]
 
 
-def stages_of(law: Law) -> tuple[Stage, Stage]:
-    """`person` folds source events and contributes to homes; `subject` folds those, decides and alerts."""
-    return _stages(law, 0, PersonStep(law), SubjectStep(law), None, None)
+def stages_of(law: Law, written: int = CODEC) -> tuple[Stage, Stage]:
+    """`person` folds source events and contributes to homes; `subject` folds those, decides and alerts.
+
+    `written` is the layout in which states are written (`hub.streams.upgrade`).
+    """
+    return _stages(0, PersonStep(law, prunes=written >= PRUNES), SubjectStep(law), None, None, written)
 
 
-def next_stages(law: Law, generation: int) -> tuple[Stage, Stage]:
+def next_stages(law: Law, generation: int, written: int = CODEC) -> tuple[Stage, Stage]:
     """The stages of a generation that is being built: they keep what they decide and tell nothing."""
-    person, subject = PersonStep(law, generation, unheard=True), SubjectStep(law, generation, unheard=True)
-    return _stages(law, generation, person, subject, None, None)
+    person = PersonStep(law, generation, unheard=True, prunes=written >= PRUNES)
+    subject = SubjectStep(law, generation, unheard=True)
+    return _stages(generation, person, subject, None, None, written)
 
 
-def stages_taking_over(settings: Settings, law: Law, generation: int) -> tuple[Stage, Stage]:
+def stages_taking_over(settings: Settings, law: Law, generation: int, written: int = CODEC) -> tuple[Stage, Stage]:
     """The stages of a generation that tells, after another one did. Of generation 0: `stages_of`."""
     if generation == 0:
-        return stages_of(law)
+        return stages_of(law, written)
     persons, homes = person_takeover(settings), home_takeover(settings)
-    person = PersonStep(law, generation, told=persons.told)
+    person = PersonStep(law, generation, told=persons.told, prunes=written >= PRUNES)
     subject = SubjectStep(law, generation, told=homes.told)
-    return _stages(law, generation, person, subject, persons, homes)
+    return _stages(generation, person, subject, persons, homes, written)
 
 
 def stage_names(generation: int) -> tuple[str, str]:
@@ -65,12 +72,12 @@ def stage_names(generation: int) -> tuple[str, str]:
 
 
 def _stages(
-    law: Law,
     generation: int,
     person: PersonStep,
     subject: SubjectStep,
     persons: Takeover[dict[str, str]] | None,
     homes: Takeover[Mapping[str, RuleState]] | None,
+    written: int,
 ) -> tuple[Stage, Stage]:
     person_name, subject_name = stage_names(generation)
     return (
@@ -79,11 +86,12 @@ def _stages(
             inputs=SOURCE_TOPICS,
             state_topic=of_generation(PERSON_STATE, generation),
             step=_renaming(person.step, generation),
-            encode=encode_person,
+            encode=partial(encode_person, codec=written),
             decode=decode_person,
+            reviews=True,
             stale=person.stale,
             outline=outline_person,
-            prefix=PREFIX,
+            prefix=prefix_of(written),
             law=person.made_under,
             takeover=persons,
         ),
@@ -92,13 +100,13 @@ def _stages(
             inputs=(of_generation(CONTRIBUTIONS, generation), DISPOSITIONS),
             state_topic=of_generation(HOME_STATE, generation),
             step=subject.step,
-            encode=encode_home,
+            encode=partial(encode_home, codec=written),
             decode=decode_home,
             reviews=True,
             standing=standing_names,
             stale=subject.stale,
             outline=outline_home,
-            prefix=PREFIX,
+            prefix=prefix_of(written),
             law=subject.made_under,
             takeover=homes,
         ),

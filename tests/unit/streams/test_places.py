@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.discovery.state import HomeState, encode_home
+from hub.discovery.state import prefix_of
 from hub.errors import HubError, StateElsewhere, StateFromTheFuture, StateUnavailable
 from hub.settings import Settings
 from hub.streams import places
@@ -155,7 +155,7 @@ def test_a_start_cut_short_before_it_said_whose_a_folder_is_begins_again(tmp_pat
     opened(tmp_path).close()
 
 
-PREFIXED = msgspec.structs.replace(STAGE, prefix=encode_home(HomeState())[:2])
+PREFIXED = msgspec.structs.replace(STAGE, prefix=prefix_of(1))
 
 
 def test_a_folder_of_a_newer_release_ends_the_process(tmp_path: Path) -> None:
