@@ -7,14 +7,17 @@ stages; only the transport is missing.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from typing import Generic, TypeVar
 from zlib import crc32
 
 from hub.discovery.law import Law, catalogue_law
 from hub.discovery.person import CONFLICTS, CONTRIBUTIONS, PersonStep, owner
 from hub.discovery.state import (
+    CODEC,
+    PRUNES,
     HomeState,
     PersonState,
     decode_home,
@@ -53,6 +56,14 @@ class EncodedStates(Generic[S]):
         """Every key with its state."""
         return ((key, self._decode(value)) for key, value in self._values.items())
 
+    def values(self) -> Iterator[tuple[str, bytes]]:
+        """Every key with its state as it is written."""
+        return iter(list(self._values.items()))
+
+    def load(self, values: Mapping[str, bytes]) -> None:
+        """Take over states as they are written."""
+        self._values.update(values)
+
     def put(self, changes: dict[str, S]) -> None:
         """Write what a step changed."""
         for key, state in changes.items():
@@ -62,9 +73,9 @@ class EncodedStates(Generic[S]):
 class _Partition:
     """States and timers of one partition of both stages."""
 
-    def __init__(self) -> None:
-        self.persons = EncodedStates[PersonState](encode_person, decode_person)
-        self.homes = EncodedStates[HomeState](encode_home, decode_home)
+    def __init__(self, written: int) -> None:
+        self.persons = EncodedStates[PersonState](partial(encode_person, codec=written), decode_person)
+        self.homes = EncodedStates[HomeState](partial(encode_home, codec=written), decode_home)
         self.prunings = ReviewIndex()
         self.reviews = ReviewIndex()
 
@@ -72,18 +83,33 @@ class _Partition:
 class LocalTopology:
     """Person and subject stage over some partitions. `clock` is now in UTC ms; `advance` moves it.
 
-    One `send` is one batch. Pass a `PolicyBook` for the rules in force, or a `Law` with rules of one's own.
+    One `send` is one batch. Pass a `PolicyBook` for the rules in force, or a `Law` with rules of one's own. `written`
+    is the layout of states: in the former release's nothing is pruned.
     """
 
-    def __init__(self, book: PolicyBook | Law, partitions: int = 1, clock: int = 0) -> None:
+    def __init__(self, book: PolicyBook | Law, partitions: int = 1, clock: int = 0, written: int = CODEC) -> None:
+        self._written = written
         self._bind(book)
-        self._partitions = [_Partition() for _ in range(partitions)]
+        self._partitions = [_Partition(written) for _ in range(partitions)]
         self._alerts: list[Alert] = []
         self._findings: dict[tuple[str, str], FindingChange] = {}
         self._conflicts: dict[str, Conflict] = {}
         self.contributed: list[Contribution] = []
         self.counts: Counter[str] = Counter()
         self.now = clock
+
+    def load(self, persons: Mapping[str, bytes], homes: Mapping[str, bytes]) -> None:
+        """Take over the states of a deployment with one partition, as its changelogs hold them."""
+        (partition,) = self._partitions
+        partition.persons.load(persons)
+        partition.homes.load(homes)
+        partition.prunings = ReviewIndex(partition.persons.items())
+        partition.reviews = ReviewIndex(partition.homes.items())
+
+    def values(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """States of persons and of homes as a changelog would hold them."""
+        persons = {key: data for part in self._partitions for key, data in part.persons.values()}
+        return persons, {key: data for part in self._partitions for key, data in part.homes.values()}
 
     def adopt(self, book: PolicyBook | Law) -> None:
         """Put another policy in force: persons contribute anew where rules read otherwise, homes are decided again."""
@@ -158,7 +184,7 @@ class LocalTopology:
 
     def _bind(self, book: PolicyBook | Law) -> None:
         law = book if isinstance(book, Law) else catalogue_law(book)
-        self._person = PersonStep(law)
+        self._person = PersonStep(law, prunes=self._written >= PRUNES)
         self._subject = SubjectStep(law)
 
     def _route(self, outputs: list[Output], number: int, homes: dict[int, list[HomeRecord]]) -> None:
