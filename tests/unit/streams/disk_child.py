@@ -22,6 +22,7 @@ from typing import Final
 
 from hub.errors import StateUnavailable
 from hub.settings import Settings
+from hub.streams import disk
 from hub.streams.disk import Limits
 from hub.streams.places import Places
 from hub.streams.state import PartitionState
@@ -55,7 +56,9 @@ def apply(state: PartitionState) -> None:
 def open_(folder: Path) -> PartitionState:
     """The state under a folder."""
     places = Places(Settings(state="disk", state_dir=folder), ask=lambda _settings, _topic: ("cluster", "topic id"))
-    places._limits = Limits(8, 1)
+    # Small buffers within an ample allowance: each is flushed when one write has filled it, and no other write yet.
+    disk.MEMTABLE_BYTES = 256 * 1024  # type: ignore[misc]
+    places._limits = Limits(64, 32)
     state = places.open(STAGE, 0, threading.Event())
     assert state is not None
     return state

@@ -289,12 +289,15 @@ def test_killed_while_it_writes_it_is_whole_and_catches_up(tmp_path: Path) -> No
 
 def test_a_full_disk_ends_the_process_and_nothing_is_lost(tmp_path: Path) -> None:
     """A file-size limit stands for the full disk: tables cannot be written. With space again it goes on."""
+    with child("fill", tmp_path, 300) as running:
+        assert running.wait(60) == 0
     with child("fill", tmp_path, 100_000, HUB_TEST_FSIZE="60000") as running:
         line = said(running)
         assert running.wait(60) == 75
     assert line.startswith("refused state_unavailable no more can be written")
     assert "make space" in line
     state = opened(tmp_path)
+    assert state.position >= 300
     assert faults(state) == []
     caught_up(state, state.position + 500)
     assert faults(state) == []
