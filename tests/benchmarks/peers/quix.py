@@ -21,8 +21,8 @@ from tests.benchmarks import workload
 from tests.benchmarks.peers import assert_version
 from tests.benchmarks.process import Given, given
 
-COMMIT_S: Final = {"at-least-once": 2.0, "exactly-once": 0.5}
-"""Between two checkpoints. Exactly once, nothing is seen before one ends."""
+COMMIT_S: Final = {"at-least-once": 5.0, "exactly-once": 0.5}
+"""Between two checkpoints: the default, except that exactly once nothing is seen before one ends."""
 
 _STATE: Final = b"s"
 """Key of the one value that each message key has."""
