@@ -4,7 +4,7 @@ HUB_GENERATION chooses the generation; what else is planted or narrowed comes by
 
     LAW_LINE=150000         the figure of the law; LAW_RULES=poor,eighty: the rules there are
     LAW_BUILD=yes           build the generation unheard
-    LAW_PLANT=benefit       a fold that does not see benefits of 2001 分 (a planted difference)
+    LAW_PLANT=unseen        a fold that does not see some records: a planted difference
     LAW_BUDGET=3            reviews fired in one look
     LAW_KILL=point:n        SIGKILL at the nth passing of a point of the commit protocol, once swept states come by
 """
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from hub.discovery import person
 from hub.discovery.law import Law
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import PersonState
-from hub.domain.facts import Benefit
+from hub.domain.facts import Benefit, Resident
 from hub.domain.messages import Event, Review
 from hub.ops.health import HealthServer
 from hub.ops.logs import configure
@@ -34,7 +35,8 @@ from tests.integration.streams.ledger_worker import killing
 from tests.topology.small_law import RULES, book_with, law
 
 UNSEEN_FEN = 2001
-"""Benefits of this amount are those that the planted fold does not see."""
+UNSEEN_BIRTH = date(1940, 1, 2)
+"""Benefits of this amount and entries with this birth date are what the planted fold does not see."""
 
 
 def chosen_law(line: str | None, rules: str | None) -> Law:
@@ -47,7 +49,7 @@ def plant(kind: str | None) -> None:
     """Put another fold in the place of the hub's own."""
     if kind is None:
         return
-    if kind != "benefit":
+    if kind != "unseen":
         raise ValueError(f"nothing to plant is named {kind}")
     fold = person.PersonStep.step
 
@@ -61,7 +63,9 @@ def plant(kind: str | None) -> None:
 
 def _unseen(record: Any) -> bool:
     payload = getattr(record, "payload", None)
-    return isinstance(payload, Benefit) and payload.amount_fen == UNSEEN_FEN
+    if isinstance(payload, Benefit):
+        return payload.amount_fen == UNSEEN_FEN
+    return isinstance(payload, Resident) and payload.birth_date == UNSEEN_BIRTH
 
 
 def main() -> None:

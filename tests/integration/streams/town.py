@@ -109,7 +109,7 @@ class Town:
         made = next_stages(law, generation) if unheard else stages_of(law)
 
         def settled() -> bool:
-            parts = [self._parts(stage) for stage in kept]
+            parts = [self.parts(stage) for stage in kept]
             for stage, held, wanted in zip(kept, parts, made, strict=True):
                 for message in messages(self.settings, *stage.input_names):
                     if held[message.partition()].offsets.get(message.topic(), 0) <= message.offset():
@@ -120,14 +120,15 @@ class Town:
 
         self.until(settled, "quiet")
 
-    def _parts(self, stage: Stage) -> list[PartitionState]:
+    def parts(self, stage: Stage) -> list[PartitionState]:
+        """Each partition of a stage, as its changelog has it."""
         parts = [PartitionState(stage, partition) for partition in range(self.settings.partitions)]
         assert restore(self.settings, parts, threading.Event())
         return parts
 
     def _states(self, number: int, law: Law, generation: int) -> dict[str, Any]:
         stage = (next_stages(law, generation) if generation else stages_of(law))[number]
-        return {key: part.get(key) for part in self._parts(stage) for key in part.keys()}  # noqa: SIM118  no dict
+        return {key: part.get(key) for part in self.parts(stage) for key in part.keys()}  # noqa: SIM118  no dict
 
     def persons(self, law: Law, generation: int = 0) -> dict[str, PersonState]:
         """Committed states of the person stage."""
