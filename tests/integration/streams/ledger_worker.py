@@ -1,7 +1,7 @@
 """A worker that runs one ledger: `python -m tests.integration.streams.ledger_worker NAME GROUP`.
 
 LEDGER_KILL="point:n" ends it by SIGKILL at the nth passing of a point of the commit protocol. LEDGER_MUTANT plants one
-of the two easy orders that are wrong, so that the check is seen to fail.
+of the two easy orders that are wrong, so that the check is seen to fail. LEDGER_BUDGET: reviews fired in one look.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def main() -> None:
     mutant = os.environ.get("LEDGER_MUTANT")
     if mutant:
         setattr(engine, "Writer", {"outputs_first": OutputsFirst, "state_first": StateFirst}[mutant])  # noqa: B010 - mypy
+    setattr(engine, "REVIEW_BUDGET", int(os.environ.get("LEDGER_BUDGET", engine.REVIEW_BUDGET)))  # noqa: B010 - mypy
     settings = Settings()
     try:
         app = prepare(settings, [stage(name)], group, killing(os.environ.get("LEDGER_KILL", "never:0")))
