@@ -22,6 +22,7 @@
         ├── Fenced                   another owner took this partition over: stop at once
         ├── StateFromTheFuture       state was written by a newer release than this one
         ├── StateUnreadable          state is damaged, or older than this release reads
+        ├── BackupRefused            a backup is damaged or newer than this release, or its target is not empty
         ├── StaleCase                a case changed since it was read: look again, then decide
         ├── UnknownAlert             no case, or no delivery, of this alert
         └── DeliveryRefused          a line answered with a final refusal
@@ -192,6 +193,12 @@ class StateUnreadable(Terminal):
     """State is damaged, or older than this release reads."""
 
     code = "state_unreadable"
+
+
+class BackupRefused(Terminal):
+    """A backup is damaged, newer than this release or unfit for its target, or its target is not empty."""
+
+    code = "backup_refused"
 
 
 class StaleCase(Terminal):
