@@ -32,7 +32,8 @@ class KafkaBroker:
     """A broker under `data_dir`, listening on 127.0.0.1:`port` (0: any free port, kept over restarts).
 
     `message_max_bytes` bounds a record batch; `settings` adds or replaces lines of server.properties. `quick` trades
-    speed under load for a quick start, which is what tests and the demo need; a benchmark does not.
+    speed under load for a quick start, which is what tests and the demo need; a benchmark does not. `cluster_id` is
+    that of a cluster of several nodes, whose `settings` name the others (see `cluster`).
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class KafkaBroker:
         message_max_bytes: int = DEFAULT_MESSAGE_BYTES,
         settings: dict[str, str] | None = None,
         quick: bool = True,
+        cluster_id: str = "",
     ) -> None:
+        self._cluster_id = cluster_id or new_cluster_id()
         self._flags = QUICK if quick else ()
         self.data_dir = data_dir.absolute()
         self.port = port or free_port()
@@ -118,11 +121,10 @@ class KafkaBroker:
         }
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(  # noqa: S603 - our own command, no shell
             [
                 *self._java("-Xmx256m"), "kafka.tools.StorageTool", "format",
-                f"--cluster-id={cluster_id}", f"--config={self._properties_file}",
+                f"--cluster-id={self._cluster_id}", f"--config={self._properties_file}",
             ],
             capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False,
         )  # fmt: skip
@@ -140,6 +142,42 @@ class KafkaBroker:
             return bool(client.list_topics(timeout=METADATA_TIMEOUT_S).brokers)
         except KafkaException:
             return False
+
+
+def new_cluster_id() -> str:
+    """An id as Kafka makes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def cluster(parts: JavaParts, data_dir: Path, nodes: int = 3) -> list[KafkaBroker]:
+    """Nodes that form one cluster: each broker and controller, everything replicated to all, a majority must answer.
+
+    Start all of them, then wait for each.
+    """
+    ports, controllers = [free_port() for _ in range(nodes)], [free_port() for _ in range(nodes)]
+    shared = {
+        "controller.quorum.voters": ",".join(f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(controllers)),
+        "default.replication.factor": str(nodes),
+        "min.insync.replicas": str(nodes // 2 + 1),
+        "offsets.topic.replication.factor": str(nodes),
+        "transaction.state.log.replication.factor": str(nodes),
+        "transaction.state.log.min.isr": str(nodes // 2 + 1),
+    }
+    cluster_id = new_cluster_id()
+    return [
+        KafkaBroker(
+            parts,
+            data_dir / f"kafka-{number + 1}",
+            port,
+            settings=shared
+            | {
+                "node.id": str(number + 1),
+                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllers[number]}",
+            },
+            cluster_id=cluster_id,
+        )
+        for number, port in enumerate(ports)
+    ]
 
 
 _SILENT = logging.Logger("hub.stack.kafka.probe", level=logging.CRITICAL)
