@@ -12,6 +12,7 @@ from hub.errors import HubError, Transient
 
 COMMANDS: Final[dict[str, str]] = {
     "bench": "compare the stream engine with its peers 性能对比",
+    "backup": "write a deployment into a folder 备份",
     "connect": "read the departments' systems and publish events 采集",
     "decide": "decide cases written in YAML 判定案例",
     "demo": "run everything on this machine and show what comes of it 演示",
@@ -25,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "quarantine": "bad records: list, show, replay 隔离区",
     "receiver": "reference downstream receiver 参考接收端",
     "release": "release a county's first load from shadow 放行",
+    "restore": "bring a backup back into an empty deployment 恢复",
     "schemas": "register and check the event schemas 模式",
     "simulate": "make a population, compare with the oracle 仿真",
     "topics": "create and check the topics 主题",

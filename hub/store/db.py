@@ -154,6 +154,11 @@ def revisions(engine: Engine) -> tuple[str | None, str]:
     return here, ScriptDirectory.from_config(_alembic()).get_current_head() or ""
 
 
+def known_revisions() -> frozenset[str]:
+    """Every revision that this release can bring a store to."""
+    return frozenset(one.revision for one in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the store's tables to this release (Alembic, `upgrade head`), or to a revision. Safe at every start.
 
