@@ -208,6 +208,7 @@ QUARANTINE_REASONS: Final = {
     "broken_row": "行的列数与表头不符",
     "unreadable_file": "文件无法读取",
     "schema_misfit": "记录与模式不符",
+    "fold_failed": "程序无法归并该记录",
 }
 
 DIMENSION: Final = {

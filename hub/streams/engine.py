@@ -1,7 +1,9 @@
 """The heart of the worker: slots are taken over, restored, fed with batches, and let go. Knows nothing of Faust.
 
-A batch is decoded, folded and committed in one go on one thread, without a pause in which a slot could be taken
-away; so a slot either holds what was committed or the process is ending. Whatever is raised here ends the process.
+A batch is decoded and folded, then handed to its slot's writer, whose thread commits it while other slots are worked
+on; `settle` waits for all of them and only then takes the changes over. An assignment that ends is settled first, so a
+slot is never taken away between two of these: it holds what was committed, or the process is ending. Whatever is
+raised here ends the process.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from hub.discovery.shapes import StepResult
 from hub.domain.messages import Alert, Event, Quarantined, Review
 from hub.domain.times import local_date
 from hub.errors import TopologyMismatch
@@ -23,10 +26,11 @@ from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.commit import Outgoing, Passing, Writer, unhindered
-from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Values
+from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Taken, Values
 from hub.streams.places import Places
 from hub.streams.progress import RestoreProgress
 from hub.streams.restore import restore
+from hub.streams.sifting import sift, tell
 from hub.streams.stage import Stage
 from hub.streams.state import PartitionState, Slot
 from hub.streams.takeover import TAKEN_OVER
@@ -35,6 +39,9 @@ from hub.vault.sealed import Sealer
 
 OPENERS: Final = 8
 """Writers opened at a time: each waits some 100 ms for the broker, and a worker may own sixteen."""
+
+COMMITTERS: Final = 8
+"""Commits under way at a time: each mostly waits for the broker, 3 ms for one and some 20 ms for three replicas."""
 
 REVIEW_BUDGET: Final = 500
 """Reviews fired in one batch, so that the first of January does not keep records waiting."""
@@ -60,8 +67,18 @@ class Owned(NamedTuple):
         self.state.close()
 
 
+class Folded(NamedTuple):
+    """A batch that was folded and is being committed; `position` is what its commit answers with."""
+
+    result: StepResult[Any]
+    encoded: dict[str, bytes]
+    offsets: Mapping[str, int]
+    position: Future[int | None]
+    settled: Callable[[], None]
+
+
 class Engine:
-    """All slots of this process. `process`, `review`, `adopt` and `release` are called from one thread only."""
+    """All slots of this process. `process`, `settle`, `review`, `adopt`, `release` are called from one thread only."""
 
     def __init__(
         self,
@@ -78,6 +95,8 @@ class Engine:
         self.epoch = 0
         self.ready = False
         self.doing: tuple[str, Slot] | None = None
+        self._committing: dict[Slot, Folded] = {}
+        self._committers = ThreadPoolExecutor(COMMITTERS, thread_name_prefix="commit")
         """The step of a batch under way and its slot, for the watchdog; None between two batches."""
         self.batches = 0
         """Batches processed or dropped since the start, for the watchdog."""
@@ -119,10 +138,12 @@ class Engine:
     def suspend(self) -> None:
         """An assignment ends: batches read under it will be dropped. The slots stay until the next one is known."""
         self.epoch += 1
+        self.settle()
         self.ready = False
 
     def release(self, kept: Iterable[Slot] = ()) -> None:
         """Let go of every slot but `kept`: state forgotten, writer closed."""
+        self.settle()
         for slot in self._owned.keys() - set(kept):
             owned = self._owned.pop(slot)
             owned.close()
@@ -201,16 +222,34 @@ class Engine:
     # --- working --------------------------------------------------------------------------------------------------
 
     def process(self, batch: Batch) -> None:
-        """Decode, fold and commit one batch; drop it when it was read under an assignment that ended."""
+        """Decode and fold one batch and begin its commit; drop it when it was read under an assignment that ended."""
         try:
             self._process(batch)
         finally:
             self.doing = None
         self.batches += 1
 
+    def settle(self) -> None:
+        """Wait until what was folded is committed, and take it over. Raises what a commit raised."""
+        try:
+            for slot, folded in self._committing.items():
+                self.doing = "commit", slot
+                position = folded.position.result()
+                state = self._owned[slot].state
+                before = len(state)
+                state.apply(folded.result.changes, folded.encoded, folded.offsets, folded.result.counts, position)
+                metrics.STATES.labels(slot.stage).inc(len(state) - before)
+                self._tell(slot.stage, folded.result)
+                folded.settled()
+        finally:
+            self._committing.clear()
+            self.doing = None
+
     def _process(self, batch: Batch) -> None:
         if batch.epoch != self.epoch or batch.slot not in self._owned:
             return
+        if batch.slot in self._committing:
+            self.settle()
         state = self._owned[batch.slot].state
         stage = batch.slot.stage
         records = [record for record in batch.records if record.offset >= state.offsets.get(record.topic, 0)]
@@ -227,14 +266,17 @@ class Engine:
             self._newest[record.topic, record.partition] = record.timestamp
         for topic, number in Counter(record.topic for record in records).items():
             metrics.RECORDS.labels(stage, topic).inc(number)
-        self._fold(batch.slot, taken.values, taken.quarantined, offsets)
-        metrics.BATCH.labels(stage).observe(time.monotonic() - started)
         received = [value.header.received_at for value in taken.values if isinstance(value, Event)]
-        if received:  # by the clock that connectors stamp them with
-            metrics.waited(stage, began, received)
-        else:  # what the hub itself published, stamped by the client that did
-            metrics.waited(stage, began_system, [record.timestamp for record in records])
-        metrics.BATCHES.labels(stage).inc()
+
+        def settled() -> None:
+            metrics.BATCH.labels(stage).observe(time.monotonic() - started)
+            if received:  # by the clock that connectors stamp them with
+                metrics.waited(stage, began, received)
+            else:  # what the hub itself published, stamped by the client that did
+                metrics.waited(stage, began_system, [record.timestamp for record in records])
+            metrics.BATCHES.labels(stage).inc()
+
+        self._fold(batch.slot, taken, offsets, settled)
 
     def review(self) -> None:
         """Fire what has come due, and sweep what another law decided: a budget for each slot, so that records go first.
@@ -243,6 +285,7 @@ class Engine:
         """
         if not self.ready:
             return
+        self.settle()
         began, left = time.time(), False
         today = local_date(self._clock.now_ms())
         for slot, owned in self._owned.items():
@@ -252,8 +295,8 @@ class Engine:
             missing = takeover.missing(slot.partition, REVIEW_BUDGET - len(due) - len(swept)) if takeover else []
             reviews = due + [Review(key, date.min) for key in (*swept, *missing)]
             if reviews:
-                self._fold(slot, reviews, [], {})
-                self.doing = None
+                self._fold(slot, Taken(reviews, [], []), {})
+                self.settle()
                 for _ in swept:
                     owned.state.stale.popleft()
                 if takeover:
@@ -261,8 +304,8 @@ class Engine:
                 metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
                 metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept) + len(missing))
             if takeover and takeover.finished(owned.state):
-                self._fold(slot, [], [], {TAKEN_OVER: 1})
-                self.doing = None
+                self._fold(slot, Taken([], [], []), {TAKEN_OVER: 1})
+                self.settle()
                 takeover.end(slot.partition)
             left = left or len(reviews) >= REVIEW_BUDGET
         if not left:
@@ -282,14 +325,34 @@ class Engine:
             metrics.LAG_SECONDS.labels(topic, partition).set(age / 1000)
 
     def _fold(
-        self, slot: Slot, values: Sequence[Any], quarantined: Sequence[Quarantined], offsets: Mapping[str, int]
+        self,
+        slot: Slot,
+        taken: Taken,
+        offsets: Mapping[str, int],
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
+        """Fold values of a slot and hand what comes of it to the slot's writer."""
         state, writer = self._owned[slot]
         now = self._clock.now_ms()
         self.folds += 1
         self.doing = "step", slot
         with metrics.STEP.labels(slot.stage).time():
-            result = state.stage.step(state, values, now)
+            (result, outputs, encoded), bad = sift(partial(self._step, slot, now), taken.values)
+        quarantined = taken.quarantined + [self._defeated(slot, taken, place, error) for place, error in bad]
+        outputs += [
+            Outgoing(QUARANTINE.name, one.quarantine_id.encode(), self._codec.encode(QUARANTINE.name, one), None)
+            for one in quarantined
+            if one is not None
+        ]
+        position = self._committers.submit(_commit, writer, outputs, encoded, {**state.offsets, **offsets})
+        self._committing[slot] = Folded(result, encoded, offsets, position, settled)
+
+    def _step(
+        self, slot: Slot, now: int, values: Sequence[Any]
+    ) -> tuple[StepResult[Any], list[Outgoing], dict[str, bytes]]:
+        """The pure step, and its outputs and states as bytes: all of it may fail over a value."""
+        stage = self.stages[slot.stage]
+        result = stage.step(self._owned[slot].state, values, now)
         outputs = [
             Outgoing(
                 output.topic,
@@ -299,33 +362,31 @@ class Engine:
             )
             for output in result.outputs
         ]
-        outputs += [
-            Outgoing(QUARANTINE.name, bad.quarantine_id.encode(), self._codec.encode(QUARANTINE.name, bad), None)
-            for bad in quarantined
-        ]
-        encoded = {key: state.stage.encode(value) for key, value in result.changes.items()}
-        self.doing = "commit", slot
-        with metrics.COMMIT.labels(slot.stage).time():
-            position = writer.commit(outputs, encoded, {**state.offsets, **offsets})
-        before = len(state)
-        state.apply(result.changes, encoded, offsets, result.counts, position)
-        metrics.STATES.labels(slot.stage).inc(len(state) - before)
-        self._tell(slot.stage, result.counts, [output.value for output in result.outputs], self._clock.now_ms())
-        for topic, number in Counter(output.topic for output in result.outputs).items():
-            metrics.OUTPUTS.labels(slot.stage, topic).inc(number)
+        return result, outputs, {key: stage.encode(value) for key, value in result.changes.items()}
 
-    @staticmethod
-    def _tell(stage: str, counts: Mapping[str, int], values: Iterable[Any], now: int) -> None:
-        for name, change in counts.items():
+    def _defeated(self, slot: Slot, taken: Taken, place: int, error: Exception) -> Quarantined | None:
+        """A record that the step could not fold, put aside; None for a review, tried again at the next start."""
+        tell(slot.stage, error)
+        if not taken.records:
+            metrics.UNREVIEWED.labels(slot.stage).inc()
+            return None
+        return self._intake.defeated(taken.records[place], taken.values[place], error)
+
+    def _tell(self, stage: str, result: StepResult[Any]) -> None:
+        for name, change in result.counts.items():
             if name.startswith("record:"):
                 metrics.OUTCOMES.labels(stage, name.removeprefix("record:")).inc(change)
             else:
                 metrics.standing(name, change)
-        for value in values:
+        now = self._clock.now_ms()
+        for output in result.outputs:
+            value = output.value
             if isinstance(value, Alert):
                 metrics.ALERTS.labels(value.rule, value.state).inc()
                 if value.caused_at is not None:
                     metrics.END_TO_END.observe(max(0, now - value.caused_at) / 1000)
+        for topic, number in Counter(output.topic for output in result.outputs).items():
+            metrics.OUTPUTS.labels(stage, topic).inc(number)
 
     @staticmethod
     def _count(stage: str, state: PartitionState, sign: int) -> None:
@@ -337,3 +398,11 @@ class Engine:
     def _slot(self, topic: str, partition: int) -> Slot | None:
         stage = self._stage_of.get(topic)
         return None if stage is None else Slot(stage.name, partition)
+
+
+def _commit(
+    writer: Writer, outputs: list[Outgoing], states: dict[str, bytes], offsets: Mapping[str, int]
+) -> int | None:
+    """In a thread of its own, of which each writer has one at a time."""
+    with metrics.COMMIT.labels(writer.slot.stage).time():
+        return writer.commit(outputs, states, offsets)

@@ -6,7 +6,7 @@ registry is not, and ends the process before anything is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -40,9 +40,10 @@ class Raw(Protocol):
 
 
 class Taken(NamedTuple):
-    """What a batch of records came to."""
+    """What a batch of records came to: values, the record of each, and what was put aside. Reviews have no records."""
 
-    values: list[Event | Message]
+    values: Sequence[Any]
+    records: Sequence[Raw]
     quarantined: list[Quarantined]
 
 
@@ -78,7 +79,9 @@ class Intake:
 
     def take(self, records: list[Raw], known: Known) -> Taken:
         """Decode a batch of one partition. RegistryUnavailable; TopologyMismatch when a producer misplaces keys."""
-        taken = Taken([], [])
+        values: list[Any] = []
+        good: list[Raw] = []
+        aside: list[Quarantined] = []
         misplaced = 0
         for record in records:
             try:
@@ -89,16 +92,26 @@ class Intake:
                     raise _fault(record, value, "key", "key_mismatch", f"partition {record.partition}")
             except DataFault as fault:
                 metrics.QUARANTINED.labels(record.topic, fault.reason).inc()
-                taken.quarantined.append(self._put_aside(record, fault))
+                aside.append(self._put_aside(record, fault))
             else:
-                taken.values.append(value)
+                values.append(value)
+                good.append(record)
         if misplaced > MISPLACED_BEARABLE and 2 * misplaced > len(records):
             raise TopologyMismatch(
                 f"{misplaced} of {len(records)} records of partition {records[0].partition} "
                 f"({records[0].topic} and others) have keys that belong to other partitions — a producer does not "
                 "partition by murmur2: set partitioner=murmur2_random there and send its records again"
             )
-        return taken
+        return Taken(values, good, aside)
+
+    def defeated(self, record: Raw, value: Any, error: Exception) -> Quarantined:
+        """A record that decoded and could not be folded, put aside whole."""
+        fault = error
+        if not isinstance(fault, DataFault):
+            remedy = "report it with the worker's log; when the program is mended, replay it"
+            fault = _fault(record, value, "value", "fold_failed", type(error).__name__, remedy)
+        metrics.QUARANTINED.labels(record.topic, fault.reason).inc()
+        return self._put_aside(record, fault)
 
     def _read(self, record: Raw) -> Any:
         size = len(record.value or b"")
@@ -173,9 +186,12 @@ def _unread(record: Raw, field: str, reason: str, value_class: str) -> DataFault
     )
 
 
-def _fault(record: Raw, value: Any, field: str, reason: str, value_class: str) -> DataFault:
+def _fault(
+    record: Raw, value: Any, field: str, reason: str, value_class: str,
+    remedy: str = "send it again under the key of its person",
+) -> DataFault:  # fmt: skip
     if isinstance(value, Event):
         source, record_id = value.header.source, value.header.record_id
     else:
         source, record_id = record.topic, "unreadable"
-    return DataFault(source, record_id, field, reason, value_class, "send it again under the key of its person")
+    return DataFault(source, record_id, field, reason, value_class, remedy)

@@ -15,6 +15,9 @@ QUARANTINED: Final = Counter("hub_worker_quarantined", "Records put into quarant
 OUTPUTS: Final = Counter("hub_worker_outputs", "Messages published", ("stage", "topic"))
 ALERTS: Final = Counter("hub_worker_alerts", "Alert revisions published", ("rule", "state"))
 REVIEWS: Final = Counter("hub_worker_reviews", "Reviews fired: their day came, or the law changed", ("stage", "cause"))
+UNREVIEWED: Final = Counter(
+    "hub_worker_failed_reviews", "Reviews that could not be folded and wait for the next start", ("stage",)
+)
 REVIEWED: Final = Gauge(
     "hub_worker_last_review_seconds", "When a look at the reviews began that left none due, Unix time"
 )

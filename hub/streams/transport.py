@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka
@@ -26,8 +27,20 @@ from hub.streams.engine import Batch, Engine
 from hub.streams.intake import Raw
 from hub.streams.state import Slot
 
-FETCH_RECORDS: Final = 4_000
-"""Records of one fetch, all slots together: some 150 ms of work, and timers and health wait no longer than that."""
+FETCH_RECORDS = 8_000
+"""Most records of one round, all slots together. Larger transactions cost hardly less a record."""
+
+ROUND_S: Final = 0.25
+"""A round takes as many records as were lately worked on in this time: timers and quiet topics wait no longer."""
+
+LEAST_RECORDS: Final = 64
+"""A round takes at least so many, lest one slow round be followed by many tiny ones."""
+
+SMOOTH: Final = 0.3
+"""Weight of the newest round in what a record costs."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Most bytes of one batch of a slot, but for a single record that is larger: what it leads to is one transaction."""
 
 _log = logger("streams")
 FAUST_LOG: Final = logging.getLogger("faust.hub")
@@ -91,6 +104,20 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
             return False
         return True
 
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, **options: Any) -> Any:
+        """The same share for every partition that has records, so that a long queue in one does not starve another.
+
+        aiokafka would empty its buffers one after another, each some thousand records long.
+        """
+        fetcher = consumer._fetcher
+        limit = self.consumer.pace.limit
+        drained: dict[Any, Any] = {}
+        waiting = [tp for tp in fetcher._records if tp in active_partitions]
+        if len(waiting) > 1:
+            for tp in waiting:
+                drained |= await super()._fetch_records(consumer, {tp}, 0, max(1, limit // len(waiting)))
+        return drained or await super()._fetch_records(consumer, active_partitions, options.get("timeout"), limit)
+
     async def behind(self) -> dict[tuple[str, int], int]:
         """Records not yet read, by (topic, partition); commit markers are no records once they are passed."""
         waiting: dict[tuple[str, int], int] = await self.call_thread(self._behind)
@@ -109,10 +136,35 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
         return found
 
 
-class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no types
-    """Fetches, hands out batches, and waits until all of them are done before it fetches again.
+class Pace:
+    """How many records the next round may take, by what a record cost lately."""
 
-    In lockstep no batch can be lost between two assignments without notice, memory is bounded by one fetch, and no
+    def __init__(self) -> None:
+        self._record_s = ROUND_S / FETCH_RECORDS * 8  # a careful guess: the first round is small
+        self._began = 0.0
+        self._records = 0
+
+    @property
+    def limit(self) -> int:
+        """Records of the next round."""
+        return max(min(LEAST_RECORDS, FETCH_RECORDS), min(FETCH_RECORDS, int(ROUND_S / self._record_s)))
+
+    def begin(self, records: int) -> None:
+        """A round was handed out."""
+        self._began, self._records = time.monotonic(), records
+
+    def end(self) -> None:
+        """It was worked on and committed."""
+        if self._records >= LEAST_RECORDS:  # of a small round, the commit's wait is the larger part
+            cost = (time.monotonic() - self._began) / self._records
+            self._record_s += SMOOTH * (cost - self._record_s)
+        self._records = 0
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no types
+    """Fetches, hands out batches, and waits until all of them are committed before it fetches again.
+
+    In lockstep no batch can be lost between two assignments without notice, memory is bounded by one round, and no
     slot starves another. Whatever was fetched and then dropped is read again: `_adrift` makes the next fetch seek.
     """
 
@@ -123,18 +175,25 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
         self._handed_out: set[tuple[int, Slot]] = set()
         self._all_done = asyncio.Event()
         self._adrift = False
+        self._left: dict[Slot, list[Raw]] = {}  # fetched, and more than one batch of its slot may hold
         self._told: dict[TP, int] = {}
+        self.pace = Pace()
         super().__init__(*args, **kwargs)
         self.engine = self.app.engine
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
-    def done(self, batch: Batch) -> None:
-        """A batch was committed, or dropped because its assignment ended."""
+    def folded(self, batch: Batch) -> bool:
+        """A batch was folded, or dropped as its assignment ended. True for the last of a round, which is then settled.
+
+        The caller settles it at once: nothing else runs on the loop between this and the next fetch.
+        """
         self._handed_out.discard((batch.epoch, batch.slot))
-        if not self._handed_out:
-            self._all_done.set()
+        if self._handed_out:
+            return False
+        self._all_done.set()
+        return True
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
         """One message for each slot that has records."""
@@ -143,21 +202,33 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
             await self.wait(self._all_done, timeout=timeout)
             if self._handed_out:
                 return
+        self.pace.end()
         if self._adrift and self.flow_active and self.engine.ready:
             await self.perform_seek()
         epoch = self.engine.epoch
-        fetched, _active = await self._wait_next_records(timeout)
-        if not fetched or self.should_stop:
+        by_slot = self._left or await self._fetched(timeout)
+        self._left = {}
+        if not by_slot or self.should_stop:
             return
         if epoch != self.engine.epoch or not self.flow_active or not self.engine.ready:
             self._adrift = True
             return
-        by_slot: dict[Slot, list[Raw]] = defaultdict(list)
-        for tp, records in fetched.items():
-            by_slot[self.engine.slot_of(tp.topic, tp.partition)].extend(records)
+        for slot, records in by_slot.items():
+            size = _first(records)
+            if size < len(records):
+                self._left[slot] = records[size:]
+                del records[size:]
         self._handed_out.update((epoch, slot) for slot in by_slot)
+        self.pace.begin(sum(map(len, by_slot.values())))
         for slot, records in by_slot.items():
             yield TP(records[-1].topic, slot.partition), self._message(Batch(slot, epoch, records))
+
+    async def _fetched(self, timeout: float) -> dict[Slot, list[Raw]]:  # noqa: ASYNC109 - Faust's signature
+        fetched, _active = await self._wait_next_records(timeout)
+        by_slot: dict[Slot, list[Raw]] = defaultdict(list)
+        for tp, records in (fetched or {}).items():
+            by_slot[self.engine.slot_of(tp.topic, tp.partition)].extend(records)
+        return by_slot
 
     def _message(self, batch: Batch) -> Any:
         last: Any = batch.records[-1]
@@ -180,6 +251,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
         """An assignment ends: nothing read under it counts any more."""
         self.app.on_assignment_ends()
         self._handed_out.clear()
+        self._left.clear()
         self._all_done.set()
         self._adrift = True
         self._told.clear()
@@ -217,6 +289,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust looks for acks here; the worker's own lag gauges say more."""
+
+
+def _first(records: Sequence[Raw]) -> int:
+    """How many records make the first batch: up to BATCH_BYTES, and one at least."""
+    size = 0
+    for number, record in enumerate(records):
+        size += len(record.value or b"")
+        if size > BATCH_BYTES and number:
+            return number
+    return len(records)
 
 
 class Transport(driver.Transport):  # type: ignore[misc]  # Faust ships no types

@@ -98,7 +98,10 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
 
     def on_assignment_ends(self) -> None:
         """Partitions are being handed round anew."""
-        self.engine.suspend()
+        try:
+            self.engine.suspend()
+        except Exception as error:
+            leave(error)
         self._restore_cancelled.set()
 
     async def _restore(self, *_sender: Any, **_details: Any) -> None:
@@ -141,9 +144,10 @@ def _agent(app: WorkerApp) -> Any:
             batch: Batch = event.value
             try:
                 app.engine.process(batch)
+                if app.consumer.folded(batch):
+                    app.engine.settle()
             except Exception as error:
                 leave(error)
-            app.consumer.done(batch)
 
     return work
 
