@@ -190,14 +190,17 @@ def _guarded(settings: Settings, place: Place, state: PartitionState, position: 
 def _newest(settings: Settings, place: Place, key: bytes) -> int:
     """Offset of the newest record of a key. Reads the whole partition, for a restore that ends over it anyway."""
     consumer, found = _consumer(settings), -1
+    heard = time.monotonic()
     try:
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING)])
-        while True:
-            for message in consumer.consume(CHUNK, timeout=SILENCE_S):
+        while time.monotonic() - heard < SILENCE_S:
+            for message in consumer.consume(CHUNK, timeout=0.1):  # waits that long when fewer are there
+                heard = time.monotonic()
                 if message.error() is not None:
                     return found
                 if message.key() == key:
                     found = message.offset()
+        return found
     finally:
         consumer.close()
 
