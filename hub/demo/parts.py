@@ -110,6 +110,10 @@ class Processes:
         """SIGKILL one, as a fault would."""
         self._running[name].kill()
 
+    def terminate(self, name: str) -> None:
+        """Stop one in order, and forget it."""
+        self._running.pop(name).terminate()
+
     def alive(self) -> bool:
         """Whether all that were started still run."""
         return all(process.running for process in self._running.values())
