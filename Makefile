@@ -6,12 +6,14 @@ BIN := .venv/bin
 TOOLS := .cache/lock-tools
 UV_VERSION := 0.13.9
 WORKERS := 2
+SEEDS := 10
+MINUTES := 30
 EVENTS := 200000
 
 # Passed to the commands that read them: make demo ONCE=1, make setup PYTHON=python3.12
 export ONCE DEMO PYTHON
 
-.PHONY: help setup setup-test demo test lint types contracts schemas-check pytest bench format lock clean
+.PHONY: help setup setup-test demo test lint types contracts schemas-check pytest faults bench format lock clean
 
 help:  ## this text
 	@echo '民政数据共享集成枢纽 — a data-sharing hub for civil affairs'
@@ -43,6 +45,9 @@ contracts:  ## import layers: the core imports no runtime
 
 schemas-check:  ## no schema changed in a way an old reader or record cannot follow
 	$(BIN)/hub schemas check
+
+faults: setup-test  ## harm real workers and ask every invariant (SEEDS=10 MINUTES=30; goes on where the last call ended)
+	$(BIN)/python -m tests.faults.battery --seeds $(SEEDS) --minutes $(MINUTES) $(ARGS)
 
 bench: setup  ## the stream engine beside its peers: speed, cost, memory, restore, latency (EVENTS=200000)
 	$(BIN)/hub bench engine --events $(EVENTS)

@@ -36,7 +36,7 @@ PATIENCE_S: Final = 60.0
 HOUR_MS: Final = 3_600_000
 BEFORE_MIDNIGHT: Final = NOON + 11 * HOUR_MS + HOUR_MS // 2
 AFTER_MIDNIGHT: Final = NOON + 12 * HOUR_MS + HOUR_MS // 2
-FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME: Final = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 SMALL_DISK: Final = 32 * 1024 * 1024
 MEMTABLE: Final = "65536"
 """Bytes a partition holds back: state is written out, and a full disk met, within seconds."""
@@ -82,19 +82,33 @@ def killed(case: Case, *kills: str, same_group: bool = False) -> None:
 
 def kill_at(case: Case, point: str) -> None:
     """Killed twice at a point; the seed chooses when, once at an odd and once at an even passing."""
-    if point.endswith("rebalance"):
-        # One rebalance a start, and a second one when another worker comes.
-        killed(case, f"{point}:1", f"{point}:1")
-        return
     first = case.random.randrange(3, 9)
     second = 2 * case.random.randrange(0, 3) + 1 + first % 2
     killed(case, f"{point}:{first}", f"{point}:{second}")
 
 
+def kill_in_rebalance(case: Case, point: str) -> None:
+    """A worker that owns everything is killed while a second one's coming takes half of it away."""
+    case.storm()
+    first = case.crew.add(kills=[f"{point}:2"])
+    case.until(lambda: first.ready, PATIENCE_S, "a worker ready")
+    case.crew.add()
+    case.until(lambda: not first.kills, PATIENCE_S, "the kill")
+
+
 for _point in POINTS:
+    _how = kill_in_rebalance if "rebalance" in _point else kill_at
     FAULTS[f"kill-{_point.replace('_', '-')}"] = Fault(
-        partial(kill_at, point=_point), f"SIGKILL at {_point}, twice, at passings that the seed chooses."
+        partial(_how, point=_point), f"SIGKILL at {_point}: {' '.join((_how.__doc__ or '').split())}"
     )
+
+
+@fault("kill-everywhere")
+def kill_everywhere(case: Case) -> None:
+    """SIGKILL at every point, one after the other in an order that the seed chooses."""
+    points = list(POINTS)
+    case.random.shuffle(points)
+    killed(case, *(f"{point}:{1 if 'rebalance' in point else case.random.randrange(1, 4)}" for point in points))
 
 
 @fault("kill-rejoin")
@@ -310,7 +324,7 @@ def clock_behind(case: Case) -> None:
 @fault("clock-process")
 def clock_process(case: Case) -> None:
     """The same for a whole process by libfaketime: every clock it asks is an hour ahead, Kafka's clients included."""
-    if not FAKETIME.exists():
+    if FAKETIME is None:
         case.skip("libfaketime is not installed — apt-get install libfaketime, or make setup-test")
         return
     _clock(case, HOUR_MS, BEFORE_MIDNIGHT, process=True)
