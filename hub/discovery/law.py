@@ -55,7 +55,12 @@ def catalogue_law(book: PolicyBook) -> Law:
         rules=catalogue.RULES,
         topics=catalogue.topics_for,
         decide=lambda home, on: catalogue.decide(home, book, on),
-        policy_hash=lambda region: book.for_region(region).hash if region else book.hash,
+        policy_hash=lambda region: _edition(book.for_region(region).hash if region else book.hash),
         working_day=lambda day, count: book.calendar.add_working_days(day, count).day,
         horizons=catalogue.horizons_under(book),
     )
+
+
+def _edition(policy_hash: str) -> str:
+    """The hash of a policy as this edition of the formulas applies it."""
+    return policy_hash if catalogue.EDITION == 1 else f"{policy_hash}-{catalogue.EDITION}"

@@ -27,6 +27,9 @@ from hub.policy.rules import (
 )
 from hub.policy.view import newest_first
 
+EDITION: Final = 1
+"""Raised by whoever changes what a formula answers under the same figures: every home is then decided again."""
+
 RULES: Final[dict[str, Rule]] = {
     rule.id: rule
     for rule in (

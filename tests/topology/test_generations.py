@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hub.discovery.law import Law
+from hub.discovery.law import Law, catalogue_law
 from hub.discovery.person import PersonStep
 from hub.discovery.state import HomeState, RuleState
 from hub.discovery.subject import SubjectStep
 from hub.discovery.told import UNHEARD, kept_of, nothing_said, nothing_told, numbered, rule_state
 from hub.discovery.topology import LocalTopology
 from hub.domain.messages import Alert, Conflict, Contribution, Disposition, Event, FindingChange, Review
+from hub.packs import load_book
+from hub.policy import catalogue
 from hub.policy.parameters import PolicyBook
 from tests.topology.records import NOON, A, B, C, disposition, event, member, resident, settlement
 from tests.topology.small_law import RULES, law
@@ -197,3 +200,14 @@ def test_a_home_is_decided_when_each_member_has_contributed_for_the_rules_in_for
     (alert,) = fold(step, renewed[1])
     assert (alert.rule, alert.state, alert.revision, alert.cause) == ("spent", "OPEN", 1, "policy")
     assert fold(step, *renewed) == []
+
+
+def test_another_edition_of_the_formulas_has_every_home_decided_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same figures: the packs cannot tell."""
+    book = load_book()
+    topology = LocalTopology(book, clock=NOON)
+    topology.send([event(A, resident())])
+    home = topology.homes()[f"person:{A}"]
+    assert not SubjectStep(catalogue_law(book)).stale(home)
+    monkeypatch.setattr(catalogue, "EDITION", 2)
+    assert SubjectStep(catalogue_law(book)).stale(home)

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from hub.cli import generation as commands
 from hub.domain.messages import Alert, Event
 from hub.errors import ConfigurationError
-from hub.settings import settings
 from hub.stack import LocalStack, ManagedProcess
 from hub.streams.admin import create_topics
 from hub.streams.generations import abandon, compare, switch
@@ -27,7 +26,7 @@ from hub.streams.takeover import TAKEN_OVER
 from hub.streams.topics import topics_of
 from tests.integration.streams.conftest import wait_exit
 from tests.integration.streams.hub_worker import UNSEEN_BIRTH, UNSEEN_FEN, chosen_law
-from tests.integration.streams.town import BORN_EIGHTY, Town, family, person, town_on
+from tests.integration.streams.town import BORN_EIGHTY, Town, family, monkeypatched, person, town_on
 from tests.topology.records import benefit, event, member, resident
 from tests.topology.small_law import LINE_FEN
 
@@ -110,7 +109,9 @@ def test_a_fold_that_changes_is_built_beside_compared_and_tells_only_the_differe
     found = compare(town.settings, LAW, 1)
     assert told(found.alerts) == DIFFERENCES
     assert found.conflicts == Counter({("birth_dates_differ", "CLOSED"): 1})
-    shown = hub(town, "compare")
+    with monkeypatched(town, HUB_GENERATION="1", COLUMNS="200") as patch:
+        patch.setattr(commands, "_law", lambda: LAW)
+        shown = CliRunner().invoke(commands.command, ["compare"]).output
     assert all(alert.alert_id in shown.replace("\n", "") for alert in found.alerts)
     assert person(VANISHED) not in shown
 
@@ -186,22 +187,3 @@ def test_a_switch_refuses_what_cannot_follow_and_may_be_given_up(town: Town) -> 
 def taken_over(town: Town) -> bool:
     """Whether each partition of the first generation says so."""
     return all(TAKEN_OVER in part.offsets for stage in next_stages(LAW, 1) for part in town.parts(stage))
-
-
-def hub(town: Town, *words: str) -> str:
-    """What a `hub generation` command prints, under the small law."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "_law", lambda: LAW)
-        for name, value in (
-            ("HUB_DATA_DIR", str(town.settings.data_dir)),
-            ("HUB_BROKERS", town.settings.brokers),
-            ("HUB_REGISTRY_URL", town.settings.registry_url),
-            ("HUB_PARTITIONS", str(town.settings.partitions)),
-            ("HUB_GENERATION", "1"),
-            ("COLUMNS", "200"),
-        ):
-            patch.setenv(name, value)
-        settings.cache_clear()
-        output = CliRunner().invoke(commands.command, list(words)).output
-    settings.cache_clear()
-    return output

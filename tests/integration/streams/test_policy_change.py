@@ -10,13 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hub.cli import policy
 from hub.domain.messages import Event
 from hub.domain.times import local_date
 from hub.stack import LocalStack
 from tests.integration.streams.conftest import wait_exit
 from tests.integration.streams.hub_worker import chosen_law
-from tests.integration.streams.town import BORN_EIGHTY, Town, family, town_on, treated
+from tests.integration.streams.town import BORN_EIGHTY, Town, family, monkeypatched, town_on, treated
 
 RAISED = "150000"
 POOR, RICH = range(10), range(10, 16)
@@ -135,3 +137,25 @@ def test_rules_that_read_more_are_told_of_a_home_when_all_of_it_was_contributed_
     spoken = Counter((finding.subject, finding.truth) for finding in town.findings() if finding.rule == "spent")
     assert set(spoken) == {(f"household:h{number}", "yes") for number in POOR}
     assert set(spoken.values()) == {1}
+
+
+def test_the_commands_say_what_is_active_and_change_it(town: Town) -> None:
+    """Nothing at first; then a pack, and that another one is held here."""
+
+    def hub(word: str, overlay: str = "") -> tuple[int, str]:
+        with monkeypatched(town, HUB_OVERLAY=overlay):
+            done = CliRunner().invoke(policy.command, [word])
+        return done.exit_code, done.output
+
+    code, said = hub("status")
+    assert (code, said.startswith("nothing was activated yet")) == (0, True)
+    assert "is active, was none" in hub("activate")[1]
+    assert "is the active one already" in hub("activate")[1]
+    assert hub("status")[0] == 0
+    code, said = hub("status", "demo")
+    assert code == 1
+    assert "waits: policy pack" in said
+    held = hub("show", "demo")[1].splitlines()[0].split()[1]
+    assert f"policy {held} is active" in hub("activate", "demo")[1]
+    assert hub("status", "demo")[0] == 0
+    assert hub("status")[0] == 1

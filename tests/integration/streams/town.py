@@ -14,12 +14,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from confluent_kafka.admin import AdminClient
 
 from hub.discovery.law import Law
 from hub.discovery.state import HomeState, PersonState
 from hub.domain.messages import Alert, Conflict, Event, FindingChange
-from hub.settings import Settings
+from hub.settings import Settings, settings
 from hub.stack import LocalStack, ManagedProcess, free_port
 from hub.streams.activation import activate_policy, held_by
 from hub.streams.admin import create_topics
@@ -66,15 +67,7 @@ class Town:
             [sys.executable, "-m", "tests.integration.streams.hub_worker"],
             self._folder / f"worker-{len(self._workers)}.log",
             cwd=Path(__file__).parents[3],
-            env={
-                "HUB_DATA_DIR": str(self.settings.data_dir),
-                "HUB_BROKERS": self.settings.brokers,
-                "HUB_REGISTRY_URL": self.settings.registry_url,
-                "HUB_PARTITIONS": str(self.settings.partitions),
-                "HUB_SESSION_TIMEOUT_S": "6",
-                "HUB_WORKER_PORT": port,
-                **env,
-            },
+            env=self.env(HUB_SESSION_TIMEOUT_S="6", HUB_WORKER_PORT=port, **env),
         )
         self._workers.append(worker)
         self._ports[worker.name] = port
@@ -82,6 +75,16 @@ class Town:
         if ready:
             worker.wait_ready(f"http://127.0.0.1:{port}/ready", PATIENCE_S)
         return worker
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Settings of this town as an environment."""
+        return {
+            "HUB_DATA_DIR": str(self.settings.data_dir),
+            "HUB_BROKERS": self.settings.brokers,
+            "HUB_REGISTRY_URL": self.settings.registry_url,
+            "HUB_PARTITIONS": str(self.settings.partitions),
+            **more,
+        }
 
     def says(self, worker: ManagedProcess) -> str:
         """What a worker answers on /ready; empty while it does not serve."""
@@ -166,11 +169,9 @@ class Town:
 
 
 @contextmanager
-def town_on(stack: LocalStack, folder: Path, **settings: Any) -> Iterator[Town]:
+def town_on(stack: LocalStack, folder: Path) -> Iterator[Town]:
     """A town with every topic, all of them empty, and its topics gone after it: the next one needs their names."""
-    chosen = Settings(
-        data_dir=folder, brokers=stack.bootstrap, registry_url=stack.registry_url, partitions=PARTITIONS, **settings
-    )
+    chosen = Settings(data_dir=folder, brokers=stack.bootstrap, registry_url=stack.registry_url, partitions=PARTITIONS)
     init_keys(chosen.keys)
     register(stack.registry_url)
     create_topics(chosen)
@@ -194,6 +195,19 @@ def _delete_topics(settings: Settings) -> None:
     while left():
         assert time.monotonic() < deadline, "topics are not deleted"
         time.sleep(0.2)
+
+
+@contextmanager
+def monkeypatched(town: Town, **env: str) -> Iterator[pytest.MonkeyPatch]:
+    """The town's settings as the environment of this process, for commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in town.env(**env).items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        try:
+            yield patch
+        finally:
+            settings.cache_clear()
 
 
 def person(number: int) -> str:
