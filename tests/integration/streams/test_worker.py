@@ -236,6 +236,13 @@ def test_metrics_say_what_was_done_and_survive_a_restart(bench: Bench) -> None:
     assert value('hub_worker_transactions_total{outcome="committed",stage="ledger-metrics"}') > 0
     assert value(states) > 0
     until(lambda: value(lag) == 0, worker)
+    batches = value('hub_worker_batches_total{stage="ledger-metrics"}')
+    assert value('hub_worker_batch_seconds_count{stage="ledger-metrics"}') == batches > 0
+    waited = 'hub_worker_waited_seconds_%s{record="%s",stage="ledger-metrics"}'
+    for record in ("oldest", "newest"):
+        assert value(waited % ("count", record)) == batches
+    # Receipt as the events state it, long ago, and not the moment they were published.
+    assert value(waited % ("sum", "oldest")) >= value(waited % ("sum", "newest")) > 30 * 86_400
     known = value(states)
     worker.terminate()
     worker = bench.worker("metrics", "metrics-2", HUB_WORKER_PORT=port)
