@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -21,7 +24,10 @@ from tests.benchmarks.workload import Made
 
 PARTITIONS = 3
 FIRST, FURTHER = 1_500, 500
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
+"""A JVM on a machine that is busy with other tests takes minutes to begin; on a quiet one it takes seconds."""
+STOPPED = (0, 128 + signal.SIGTERM)
+"""Exit statuses of one that ended when it was asked to; Java ends with the second."""
 
 
 class Growing:
@@ -78,16 +84,37 @@ def test_a_peer_gives_the_oracles_answers_also_after_its_disk_was_lost(growing: 
     told = growing.bench.prepare(name)
     with growing.bench.running(spec, told) as processes:
         growing.wait_answers(told, processes)
+    assert processes[0].exit_code in STOPPED
     _wipe(told.state_dir)
     growing.grow(FURTHER)
     with growing.bench.running(spec, told) as processes:
         growing.wait_answers(told, processes)
+    assert processes[0].exit_code in STOPPED
     status = told._replace(status=told.status.with_name("status-0.jsonl"))
     started, restored = status.told("started"), status.told("restored")
     assert started is not None and started["engine"] == name
     assert started["version"] == peers.version(name)
     assert restored is not None and restored["keys"] > 0
     assert status.told("ready") is not None
+
+
+def test_another_version_of_kafka_streams_is_refused(tmp_path: Path) -> None:
+    setup.kafka_streams()
+    told = Given("127.0.0.1:1", "none", PARTITIONS, tmp_path, tmp_path / "status")
+    command = [*peers.command("kafka-streams")[:-1], "4.0.9"]
+    done = subprocess.run(
+        command, env=os.environ | told.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert f"is {peers.version('kafka-streams')}, not 4.0.9" in done.stderr
+    assert not told.status.exists()
+
+
+@pytest.mark.parametrize("name", ["idiomatic", "quixstreams"])
+def test_another_version_than_the_one_to_be_measured_is_refused(name: str) -> None:
+    peers.assert_version(name, peers.version(name))
+    with pytest.raises(SystemExit, match=r"0\.5\.7, not"):
+        peers.assert_version(name, "0.5.7")
 
 
 def _wipe(folder: Path) -> None:
