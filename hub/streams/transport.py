@@ -39,7 +39,7 @@ LEAST_RECORDS: Final = 64
 SMOOTH: Final = 0.3
 """Weight of the newest round in what a record costs."""
 
-BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 """Most bytes of one batch of a slot, but for a single record that is larger: what it leads to is one transaction."""
 
 _log = logger("streams")
@@ -214,7 +214,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
             self._adrift = True
             return
         for slot, records in by_slot.items():
-            size = _first(records)
+            size = first_batch(records)
             if size < len(records):
                 self._left[slot] = records[size:]
                 del records[size:]
@@ -291,7 +291,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
         """Faust looks for acks here; the worker's own lag gauges say more."""
 
 
-def _first(records: Sequence[Raw]) -> int:
+def first_batch(records: Sequence[Any]) -> int:
     """How many records make the first batch: up to BATCH_BYTES, and one at least."""
     size = 0
     for number, record in enumerate(records):

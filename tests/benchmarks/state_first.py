@@ -13,8 +13,10 @@ zombie's, and drops the owner's. Nothing outside the broker closes that (docs/de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from confluent_kafka import KafkaError, Producer
@@ -22,9 +24,10 @@ from msgspec import Struct
 
 from hub.errors import BrokerUnavailable
 from hub.settings import Settings
+from hub.streams import engine
 from hub.streams.commit import Outgoing, Passing, unhindered
 from hub.streams.producers import COMMON, FLUSH_TIMEOUT_S
-from hub.streams.state import Slot
+from hub.streams.state import OFFSETS, PartitionState, Slot, encode_offsets
 from hub.streams.topics import LARGE_BYTES
 
 MARKER: Final = b"\x00marker"
@@ -51,7 +54,7 @@ class Marker(Struct, array_like=True, frozen=True):
     offsets: dict[str, int]
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
+encode: Final = msgspec.msgpack.Encoder().encode
 _kept: Final = msgspec.msgpack.Decoder(Kept)
 _marker: Final = msgspec.msgpack.Decoder(Marker)
 
@@ -100,11 +103,11 @@ class StateFirst:
     def open(self) -> None:
         """Nobody is fenced."""
 
-    def take_over(self, restored: Restored) -> None:
-        """Publish again what may not have been, and begin an epoch of one's own."""
+    def take_over(self, restored: Restored, *, forget: bool = False) -> None:
+        """Publish again what may not have been, and begin an epoch of one's own. `forget` plants a fault: not to."""
         self._epoch = restored.marker.epoch + 1
         self._batch = restored.marker.batch
-        for topic, key, value, partition in restored.pending():
+        for topic, key, value, partition in () if forget else restored.pending():
             self._produce(topic, key, value, partition)
         self._flush()
         self._mark(restored.marker.offsets)
@@ -121,7 +124,7 @@ class StateFirst:
             by_key[name if name in by_key else first].append((*output,))
         for name, state in states.items():
             kept = Kept(self._epoch, self._batch, state, tuple(by_key[name]))
-            self._produce(self._changelog, name.encode(), _encode(kept), self.slot.partition)
+            self._produce(self._changelog, name.encode(), encode(kept), self.slot.partition)
         self._flush()
         self._passing("after_states")
         for topic, key, value, partition in outputs:
@@ -139,7 +142,7 @@ class StateFirst:
 
     def _mark(self, offsets: Mapping[str, int]) -> None:
         marker = Marker(self._epoch, self._batch, dict(offsets))
-        self._produce(self._changelog, MARKER, _encode(marker), self.slot.partition)
+        self._produce(self._changelog, MARKER, encode(marker), self.slot.partition)
         self._flush()
 
     def _produce(self, topic: str, key: bytes, value: bytes, partition: int | None) -> None:
@@ -171,16 +174,40 @@ class Plain(StateFirst):
             self._produce(self._changelog, name.encode(), state, self.slot.partition)
         for topic, key, value, partition in outputs:
             self._produce(topic, key, value, partition)
-        self._produce(self._changelog, MARKER, _encode(dict(offsets)), self.slot.partition)
+        self._produce(self._changelog, MARKER, encode(dict(offsets)), self.slot.partition)
         self._flush()
 
 
-def restored_from(records: Iterable[tuple[bytes, bytes]]) -> Restored:
-    """What a changelog's records come to."""
-    made = Restored()
-    for key, value in records:
-        made.load(key, value)
-    return made
+def load(state: PartitionState, key: bytes, value: bytes | None) -> None:
+    """In place of `PartitionState.load`: takes the state out of what it is kept in."""
+    restored = _restored.setdefault(state, Restored())
+    before = len(restored.states)
+    restored.load(key, value or b"")
+    if key == MARKER:
+        _load(state, OFFSETS, encode_offsets(restored.marker.offsets))
+    elif key in restored.states or len(restored.states) > before:
+        _load(state, key, restored.states[key])
 
 
+def install() -> None:
+    """Have the hub's engine commit and restore in this way, in this process."""
+
+    def prepare(self: engine.Engine, *args: Any) -> Any:
+        fresh = _prepare(self, *args)
+        for owned in (fresh or {}).values():
+            writer: Any = owned.writer  # a StateFirst, which the engine takes for its own
+            writer.take_over(_restored.pop(owned.state, Restored()), forget="LEDGER_FORGET" in os.environ)
+        return fresh
+
+    for owner, name, value in (
+        (engine, "Writer", StateFirst),
+        (engine.Engine, "prepare", prepare),
+        (PartitionState, "load", load),
+    ):
+        setattr(owner, name, value)
+
+
+_restored: WeakKeyDictionary[PartitionState, Restored] = WeakKeyDictionary()
+_load: Final = PartitionState.load
+_prepare: Final = engine.Engine.prepare
 Cure = Callable[[Settings, Slot, str], Any]

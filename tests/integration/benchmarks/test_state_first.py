@@ -1,4 +1,4 @@
-"""The commit cure that was not chosen works as far as it was built: it loses nothing, and repeats instead of fencing."""
+"""The commit cure that was not chosen, as far as it was built: it loses nothing, and repeats instead of fencing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POINTS = ("after_states", "after_produce_before_commit", "after_outputs", "after
 
 
 @pytest.fixture
-def bench(own_stack, tmp_path) -> Iterator[Bench]:  # type: ignore[no-untyped-def]  # noqa: F811 - the fixture's name
+def bench(own_stack, tmp_path) -> Iterator[Bench]:  # type: ignore[no-untyped-def]
     """A bench on this module's broker."""
     with bench_on(own_stack, tmp_path) as made:
         for topic in ledger.INPUTS:

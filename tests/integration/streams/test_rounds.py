@@ -1,0 +1,153 @@
+"""What one round takes: a share for every partition, bounded in count, time and bytes; and a record that defeats it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+import msgspec
+import pytest
+
+from hub.domain.facts import Settlement
+from hub.domain.messages import Event, Quarantined
+from hub.streams import transport
+from hub.streams.state import OFFSETS
+from hub.streams.topics import QUARANTINE
+from hub.streams.transport import BATCH_BYTES, LEAST_RECORDS, ROUND_S, Pace, first_batch
+from hub.vault.keys import load_keys
+from hub.vault.sealed import Sealer
+from tests.integration.streams import ledger
+from tests.integration.streams.conftest import Bench, wait_exit
+from tests.unit.quality.samples import event
+
+ROUND: Final = 100
+
+
+def test_a_long_queue_in_one_topic_does_not_starve_another(bench_of_its_own: Bench) -> None:
+    """Wherever the worker stood between two commits, both topics of a partition had come equally far."""
+    bench = bench_of_its_own
+    bench.ledger("shares")
+    each = 1_500
+    for topic in ("medical.settlement", "registration.resident"):  # one queue is written whole before the other begins
+        bench.send_events(settlement(number) if "settlement" in topic else resident(number) for number in range(each))
+    bench.worker("shares", "shares", LEDGER_FETCH=str(ROUND))
+    assert bench.faults("shares") == []
+
+    ends = ledger.ends(bench.settings)
+    steps: dict[int, list[dict[str, int]]] = defaultdict(list)
+    for message in ledger.messages(bench.settings, ledger.state_topic("shares").name):
+        if message.key() == OFFSETS:
+            steps[message.partition()].append(msgspec.msgpack.decode(message.value()))
+    first, second = (topic.name for topic in ledger.INPUTS)
+    apart = [
+        abs(step.get(first, 0) - step.get(second, 0))
+        for partition, taken in steps.items()
+        for step in taken
+        if step.get(first, 0) < ends[first, partition] and step.get(second, 0) < ends[second, partition]
+    ]
+    assert len(apart) > 5 * bench.settings.partitions
+    assert max(apart) < ROUND
+
+
+def test_a_record_that_defeats_the_fold_is_put_aside_and_stops_nobody(bench_of_its_own: Bench) -> None:
+    """Those around it, of the same person too, are folded in; it is kept whole, and no value reaches the log."""
+    bench = bench_of_its_own
+    bench.ledger("boom")
+    bench.send(60)
+    bad = [settlement(7, ledger.BOOM_FEN), settlement(8, ledger.BOOM_FEN)]
+    bench.send_events(bad, remember=False)
+    bench.send(60)
+    worker = bench.worker("boom", "boom")
+    assert bench.faults("boom") == []
+    bench.send(30)
+    assert bench.faults("boom") == []
+    assert worker.running
+
+    found = [bench.codec.decode(QUARANTINE.name, v) for v in ledger.read_committed(bench.settings, QUARANTINE.name)]
+    rows = [row for row in found if isinstance(row, Quarantined)]
+    assert [(row.reason, row.value_class, row.stage) for row in rows] == [
+        ("fold_failed", "ArithmeticError", "worker")
+    ] * 2
+    sealer = Sealer(load_keys(bench.settings.keys))
+    assert sorted(sealer.unseal(row.original) for row in rows) == sorted(bench.encoded(one) for one in bad)
+    log = worker.log_file.read_text()
+    assert "could not be folded" in log
+    assert not any(str(one.header.person) in log for one in bad)
+
+
+def test_many_of_them_end_the_worker_before_anything_is_committed(bench_of_its_own: Bench) -> None:
+    """Then it is the program: a release that cannot fold must not put a register into quarantine."""
+    bench = bench_of_its_own
+    bench.ledger("faulty")
+    bench.send_events((settlement(number, ledger.BOOM_FEN) for number in range(200)), remember=False)
+    worker = bench.worker("faulty", "faulty", ready=False)
+    assert wait_exit(worker) == 1, worker.log_tail()
+    assert ledger.read_committed(bench.settings, QUARANTINE.name) == []
+    assert ledger.read_committed(bench.settings, ledger.state_topic("faulty").name) == []
+
+
+def test_a_round_takes_what_was_lately_done_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quick work makes rounds long, slow work short, within bounds; a small round says nothing about a large one."""
+    now = [0.0]
+    monkeypatch.setattr("hub.streams.transport.time.monotonic", lambda: now[0])
+    pace = Pace()
+
+    def work(record_s: float, rounds: int = 40) -> int:
+        for _ in range(rounds):
+            pace.begin(pace.limit)
+            now[0] += pace.limit * record_s
+            pace.end()
+        return pace.limit
+
+    assert pace.limit < transport.FETCH_RECORDS
+    assert work(0.00001) == transport.FETCH_RECORDS
+    assert work(0.001) == pytest.approx(ROUND_S / 0.001, rel=0.05)
+    assert work(1.0) == LEAST_RECORDS
+    before = pace.limit
+    pace.begin(1)
+    now[0] += 100
+    pace.end()
+    assert pace.limit == before
+    assert work(0.00001) == transport.FETCH_RECORDS
+
+
+def test_a_batch_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may only hold more if one record alone is larger."""
+
+    class Sized:
+        def __init__(self, size: int) -> None:
+            self.value = bytes(size)
+
+    third = BATCH_BYTES // 3
+    assert first_batch([Sized(third)] * 5) == 3
+    assert first_batch([Sized(2 * BATCH_BYTES), Sized(1)]) == 1
+    assert first_batch([Sized(1), Sized(2 * BATCH_BYTES)]) == 1
+    assert first_batch([Sized(100)] * 5) == 5
+    monkeypatch.setattr(transport, "BATCH_BYTES", 0)
+    assert first_batch([Sized(1)] * 5) == 1
+
+
+def test_batches_cut_by_bytes_lose_nothing(bench_of_its_own: Bench) -> None:
+    """What does not fit waits for the next round, in order."""
+    bench = bench_of_its_own
+    bench.ledger("cut")
+    bench.send(800)
+    bench.worker("cut", "cut", LEDGER_BYTES="2000")
+    bench.send(200)
+    assert bench.faults("cut") == []
+
+
+def settlement(number: int, total_fen: int = 100) -> Event:
+    """A bill of a person of its own, later than any other."""
+    made = event("medical.settlement")
+    assert isinstance(made.payload, Settlement)
+    person = f"{number:032x}"[::-1]
+    header = msgspec.structs.replace(made.header, person=person, record_id=f"s-{number}", version=1)
+    return made._replace(header=header, payload=msgspec.structs.replace(made.payload, total_fen=total_fen))
+
+
+def resident(number: int) -> Event:
+    """The same person's registration."""
+    made = event("registration.resident")
+    person = f"{number:032x}"[::-1]
+    return made._replace(header=msgspec.structs.replace(made.header, person=person, record_id=f"r-{number}", version=1))
