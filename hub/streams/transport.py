@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka
@@ -139,7 +139,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
 class Pace:
     """How many records the next round may take, by what a record cost lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._record_s = ROUND_S / FETCH_RECORDS * 8  # a careful guess: the first round is small
         self._began = 0.0
         self._records = 0
@@ -151,12 +152,12 @@ class Pace:
 
     def begin(self, records: int) -> None:
         """A round was handed out."""
-        self._began, self._records = time.monotonic(), records
+        self._began, self._records = self._clock(), records
 
     def end(self) -> None:
         """It was worked on and committed."""
         if self._records >= LEAST_RECORDS:  # of a small round, the commit's wait is the larger part
-            cost = (time.monotonic() - self._began) / self._records
+            cost = (self._clock() - self._began) / self._records
             self._record_s += SMOOTH * (cost - self._record_s)
         self._records = 0
 

@@ -86,11 +86,10 @@ def test_many_of_them_end_the_worker_before_anything_is_committed(bench_of_its_o
     assert ledger.read_committed(bench.settings, ledger.state_topic("faulty").name) == []
 
 
-def test_a_round_takes_what_was_lately_done_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_takes_what_was_lately_done_in_its_time() -> None:
     """Quick work makes rounds long, slow work short, within bounds; a small round says nothing about a large one."""
     now = [0.0]
-    monkeypatch.setattr("hub.streams.transport.time.monotonic", lambda: now[0])
-    pace = Pace()
+    pace = Pace(lambda: now[0])
 
     def work(record_s: float, rounds: int = 40) -> int:
         for _ in range(rounds):
