@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from hub.backup.files import records
 from hub.backup.manifest import TopicNote
-from hub.backup.topics import SILENCE_S, TOLD, consumer_of, decode_offsets, ends_of, file_of, silent, states_of
+from hub.backup.topics import TOLD, decode_offsets, ends_of, file_of, silent, states_of
 from hub.errors import BackupRefused, BrokerUnavailable
 from hub.settings import Settings
 from hub.streams.admin import create_topics, settings_of
@@ -30,21 +30,8 @@ FRAME: Final = 5
 
 
 def occupied(settings: Settings, held: Mapping[str, TopicNote]) -> list[str]:
-    """Topics that hold records already. TopologyMismatch is left to who creates them. BrokerUnavailable."""
-    consumer = consumer_of(settings)
-    found = []
-    try:
-        known = consumer.list_topics(timeout=SILENCE_S).topics
-        for name in held:
-            for partition in known[name].partitions if name in known else ():
-                if consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=SILENCE_S)[1] > 0:
-                    found.append(name)
-                    break
-    except KafkaException as error:
-        raise silent() from error
-    finally:
-        consumer.close()
-    return found
+    """Topics that hold records already. BrokerUnavailable."""
+    return sorted({topic for (topic, _), end in ends_of(settings, held).items() if end > 0})
 
 
 def fill(
@@ -64,6 +51,13 @@ def fill(
     for name in sorted(held, key=lambda name: (name in states, name)):
         count = _write(settings, folder, name, held, ids, say)
         say(f"{name}: {count} records")
+    ends = ends_of(settings, held)
+    for name, note in held.items():
+        if any(ends.get((name, at), 0) != wanted for at, wanted in note.kept.items()):
+            raise BackupRefused(
+                f"{name} does not hold what was written: somebody else writes to it — stop it, empty the topics, then "
+                "restore again"
+            )
 
 
 def moved(held: Mapping[str, TopicNote], topic: str, partition: int, offset: int) -> int:
@@ -123,12 +117,6 @@ def _write(
         producer.close()
     if failed or outstanding:
         raise BrokerUnavailable(f"Kafka did not take all of {name} — see its log, empty the topics, then restore again")
-    ends = ends_of(settings, name)
-    if any(ends.get(at, 0) != wanted for at, wanted in held[name].kept.items()):
-        raise BackupRefused(
-            f"{name} does not hold what was written: somebody else writes to it — stop it, empty the topics, then "
-            "restore again"
-        )
     return count
 
 
@@ -161,4 +149,4 @@ def _set(settings: Settings, held: Mapping[str, TopicNote]) -> None:
         for future in admin.incremental_alter_configs(wanted).values():
             future.result()
     except KafkaException as error:
-        raise silent() from error
+        raise silent(error) from error

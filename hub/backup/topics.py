@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
     AdminClient,
     ConfigResource,
     ConfigSource,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -85,7 +86,7 @@ def notes(settings: Settings) -> dict[str, TopicNote]:
             for resource, future in asked.items()
         }
     except KafkaException as error:
-        raise silent() from error
+        raise silent(error) from error
     return {name: TopicNote(partitions=len(known[name].partitions), settings=own[name]) for name in names}
 
 
@@ -129,12 +130,13 @@ class _Reader:
         self._states = {person: self._cut.person, home: self._cut.home}
         told = (of_generation(CONTRIBUTIONS, settings.generation), ALERTS, FINDINGS, CONFLICTS)
         # What lies before these ends was told by states that are captured later: it needs no look.
-        self._told = {topic.name: ends_of(settings, topic.name) for topic in told if topic.name in held}
+        self._told = {topic.name for topic in told if topic.name in held}
+        self._ends = ends_of(settings, self._told)
 
     def read(self, name: str, out: Out) -> TopicNote:
         """One topic into its file."""
         ranks = {at: _Ranks(self._positions[name, at]) for at in range(self._held[name].partitions)}
-        state, told = self._states.get(name), self._told.get(name)
+        state, told = self._states.get(name), name in self._told
         last: dict[int, Message] = {}
         for message in _messages(self._settings, name, self._held[name].partitions):
             at, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
@@ -144,7 +146,7 @@ class _Reader:
                     continue
                 if key is not None and value is not None:
                     state(at, key.decode(), value)
-            elif told is not None and offset >= told.get(at, 0) and not self._kept(name, at, value):
+            elif told and offset >= self._ends.get((name, at), 0) and not self._kept(name, at, value):
                 ranks[at].passed(offset)
                 continue
             _add(out, message, value)
@@ -249,21 +251,26 @@ def _messages(settings: Settings, name: str, partitions: int) -> Iterator[Messag
                 elif failure.fatal() or not failure.retriable():
                     raise silent()
     except KafkaException as error:
-        raise silent() from error
+        raise silent(error) from error
     finally:
         consumer.close()
 
 
-def ends_of(settings: Settings, name: str) -> dict[int, int]:
-    """End of each partition."""
-    consumer = consumer_of(settings)
+def ends_of(settings: Settings, names: Iterable[str]) -> dict[tuple[str, int], int]:
+    """End of each partition of topics that are there, by (topic, partition). BrokerUnavailable."""
+    admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 3})
     try:
-        partitions = consumer.list_topics(name, timeout=SILENCE_S).topics[name].partitions
-        return {at: consumer.get_watermark_offsets(TopicPartition(name, at), timeout=SILENCE_S)[1] for at in partitions}
+        known = admin.list_topics(timeout=SILENCE_S).topics
+        wanted = {
+            TopicPartition(name, at): OffsetSpec.latest()
+            for name in names
+            if name in known
+            for at in known[name].partitions
+        }
+        asked = admin.list_offsets(wanted, request_timeout=SILENCE_S) if wanted else {}
+        return {(at.topic, at.partition): int(end.result().offset) for at, end in asked.items()}
     except KafkaException as error:
-        raise silent() from error
-    finally:
-        consumer.close()
+        raise silent(error) from error
 
 
 def consumer_of(settings: Settings) -> Consumer:
@@ -280,6 +287,9 @@ def consumer_of(settings: Settings) -> Consumer:
     )
 
 
-def silent() -> BrokerUnavailable:
-    """Kafka does not answer."""
-    return BrokerUnavailable("Kafka does not answer — see that it runs and that HUB_BROKERS names it, then try again")
+def silent(error: KafkaException | None = None) -> BrokerUnavailable:
+    """Kafka does not answer, or not as it should."""
+    said = f" ({error.args[0].name()})" if error is not None and isinstance(error.args[0], KafkaError) else ""
+    return BrokerUnavailable(
+        f"Kafka does not answer{said} — see that it runs and that HUB_BROKERS names it, then try again"
+    )

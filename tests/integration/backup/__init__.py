@@ -1,0 +1,1 @@
+"""Backups on the real broker, registry and databases, without a worker."""
