@@ -31,10 +31,11 @@ from hub.store.db import revisions, session
 from hub.store.models import Process
 from hub.streams import metrics
 from hub.streams.activation import read, write
+from hub.streams.admin import check_topics
 from hub.streams.codec import Codec
 from hub.streams.schemas import check_registry
 from hub.streams.state import OFFSETS
-from hub.streams.topics import HOME_STATE, PERSON_STATE, of_generation
+from hub.streams.topics import HOME_STATE, PERSON_STATE, POLICY, of_generation
 
 ANSWER_S: Final = 30.0
 """Longest wait for the broker: one leader election."""
@@ -67,7 +68,7 @@ def written_layout(settings: Settings) -> int:
     """The layout in which a worker that starts now writes states, and its metrics say so. BrokerUnavailable."""
     codec = Codec(settings.registry_url)
     try:
-        written = _written(settings, read(settings, codec))
+        written = _written(settings, _active(settings, codec))
     finally:
         codec.close()
     metrics.STATE_LAYOUT.labels("reads").set(CODEC)
@@ -79,7 +80,7 @@ def standing(settings: Settings, store: Engine) -> Standing:
     """Where the upgrade of a deployment stands. BrokerUnavailable, RegistryUnavailable, StoreUnavailable."""
     codec = Codec(settings.registry_url)
     try:
-        active = read(settings, codec)
+        active = _active(settings, codec)
     finally:
         codec.close()
     here, head = revisions(store)
@@ -129,6 +130,12 @@ def layouts(settings: Settings, progress: Callable[[int, int], None]) -> dict[st
         _each(settings, name, newest, progress)
         found[name] = Counter(newest.values())
     return found
+
+
+def _active(settings: Settings, codec: Codec) -> Activation | None:
+    """What is in force; TopologyMismatch before the topic that says so was made."""
+    check_topics(settings, [POLICY])
+    return read(settings, codec)
 
 
 def _written(settings: Settings, active: Activation | None) -> int:
