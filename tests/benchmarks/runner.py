@@ -36,7 +36,7 @@ RESTORE_S: Final = 600.0
 """Longest wait for a restore: idiomatic Faust reads some thousand records a second."""
 
 SETTLE_S: Final = 3.0
-"""After this long without an alert all are there that a paced load causes."""
+"""After this long without an alert all are there."""
 
 PACE_S: Final = 0.005
 """How long the reader of a paced load waits for alerts before more is sent."""
@@ -170,8 +170,11 @@ class Bench:
         began, cpu = time.time(), cpu_s(pids)
         alerts, ended = self._follow(tail, processes)
         used, rss = cpu_s(pids) - cpu, rss_mib(pids)
-        while late := tail.read(1.0):
+        # A last record of each input partition does not say that every household's partition has caught up.
+        while late := tail.read(SETTLE_S):
             alerts += [value for _, value in late]
+            ended = late[-1][0]
+            used = cpu_s(pids) - cpu
         first = told._replace(status=told.status.with_name("status-0.jsonl")).told("started") or {}
         return Measured(
             spec.name, str(first.get("version")), len(processes), sent.events, ended - began,
@@ -187,11 +190,15 @@ class Bench:
         status = told.status.with_name("status-0.jsonl")
         status.unlink(missing_ok=True)
         mine = told._replace(status=status)
+        began = time.monotonic()
         with self.running(spec, told) as processes:
+            _until(lambda: mine.told("ready") is not None, processes, RESTORE_S)
+            ready = time.monotonic() - began
             _until(lambda: mine.told("restored") is not None, processes, RESTORE_S)
         found = mine.told("restored") or {}
         keys, seconds = int(found["keys"]), float(found["seconds"])
-        return {"restore_s": seconds, "restored_keys": keys, "keys_per_s": keys / seconds if seconds else 0.0}
+        speed = keys / seconds if seconds else 0.0
+        return {"restore_s": seconds, "restored_keys": keys, "keys_per_s": speed, "ready_s": ready}
 
     def paced(self, records: Iterable[Made], rate: float, tail: Tail, processes: list[ManagedProcess]) -> list[float]:
         """Send records at a rate, each stamped with the moment of its sending; seconds until each alert was seen."""
