@@ -54,7 +54,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     def share(self) -> float:
         """Part done, 0 to 1."""
         whole = self.records_read + self.records_left
-        return 1.0 if not self.active and self.started_at else (self.records_read / whole if whole else 0.0)
+        if whole and (self.active or self.records_left):
+            return self.records_read / whole
+        return 0.0 if self.started_at is None else 1.0
 
     def text(self) -> str:
         """A line for people, in English: /ready and the log. Pages word it themselves."""
@@ -153,7 +155,7 @@ class RestoreProgress:
         """Set the gauges."""
         now = self.snapshot()
         for stage in now.stages:
-            metrics.RESTORE_LEFT.labels(stage.stage).set(stage.records_left)
+            metrics.RESTORE_LEFT.labels(stage.stage).set(stage.records_left if now.active else 0)
             metrics.RESTORE_SECONDS_LEFT.labels(stage.stage).set(stage.seconds_left or 0.0)
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -323,7 +324,8 @@ def disk_faults(bench: Bench, name: str) -> list[str]:
     for ours, theirs in zip(states, ledger.restored(bench.settings, name), strict=True):
         if dict(decoded(ours)) != dict(decoded(theirs)) or ours.offsets != theirs.offsets:
             found.append(f"partition {ours.partition}: states")
-        if len(ours) != len(theirs) or +ours.standing != +theirs.standing or len(ours.reviews) != len(theirs.reviews):
+        due = [state.reviews.due(date(2100, 1, 1)) for state in (ours, theirs)]
+        if len(ours) != len(theirs) or due[0] != due[1]:  # a ledger's step counts no standing numbers
             found.append(f"partition {ours.partition}: numbers")
     for state in states:
         state.close()

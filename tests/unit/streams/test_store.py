@@ -169,14 +169,17 @@ def files(folder: Path) -> list[Path]:
     return sorted((folder / "db").glob("*.sst"))
 
 
+COUNT = 4_000
+"""States whose small rows fill more than one block of a table, so that damage to the first leaves the mark whole."""
+
+
 def flushed(folder: Path) -> None:
     """A database with tables on disk."""
     state = disk_state(folder)
-    state.load(b"k7", LAW.encode(Held()))
-    for number in range(300):
-        records = {os.urandom(8).hex(): (1, 1) for _ in range(100)}
+    for number in range(COUNT):
+        records = {os.urandom(8).hex(): (1, 1) for _ in range(20)}
         state.load(f"k{number}".encode(), LAW.encode(Held(sequence=number, records=records)))
-    state.loaded(300)
+    state.loaded(COUNT)
     state.settle()
     state.close()
     assert files(folder)
@@ -213,10 +216,10 @@ def test_a_damaged_block_ends_the_process_and_the_next_start_builds_anew(
     flushed(tmp_path)
     spoil(tmp_path, first, last)
     state = disk_state(tmp_path)
-    assert state.position == 300
+    assert state.position == COUNT
     with pytest.raises(StateUnavailable, match="built anew"):
         if asked == "get":
-            for number in range(300):
+            for number in range(COUNT):
                 state.get(f"k{number}")
         else:
             list(state.keys() if asked == "keys" else state._store.items())
