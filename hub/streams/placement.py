@@ -103,9 +103,12 @@ def _newest(settings: Settings, names: list[str]) -> Iterable[Message]:
                 if failure is None:
                     yield message
                 elif failure.code() == KafkaError._PARTITION_EOF:
-                    places.discard((message.topic(), message.partition()))
-                    # A topic that is being written to has no end that stays; what came by its first end is enough.
-                    consumer.incremental_unassign([TopicPartition(message.topic(), message.partition())])
+                    place = (message.topic(), message.partition())
+                    # A topic that is being written to has no end that stays, and may be said to have ended twice in
+                    # one go; what came by its first end is enough.
+                    if place in places:
+                        places.discard(place)
+                        consumer.incremental_unassign([TopicPartition(*place)])
                 elif failure.fatal() or not failure.retriable():
                     raise _away(settings)
     except KafkaException as error:
