@@ -102,22 +102,21 @@ class PersonStep:
         """
         result: StepResult[PersonState] = StepResult()
         events: dict[str, list[Event]] = defaultdict(list)
+        asked: set[str] = set()
         for event in records:
             if isinstance(event, Review):
                 events.setdefault(event.home, [])
+                if event.review_on == date.min:
+                    asked.add(event.home)
             else:
                 events[owner(event)].append(event)
 
         # Coverage first: it decides what the absence of a person from the register means.
         statements = self._fold_coverage(states, events.pop(COVERAGE_HOME, []), result)
-        restated = statements is not None
+        result.restated = statements is not None
         if statements is None:
             state = states.get(COVERAGE_HOME)
             statements = _about_residents(state.facts if state else ())
-        else:
-            for key in states.keys():  # noqa: SIM118  States is no dict and cannot be iterated
-                if key != COVERAGE_HOME:
-                    events.setdefault(key, [])
 
         today = local_date(now)
         for person, own in events.items():
@@ -127,7 +126,7 @@ class PersonStep:
                 result.counts[f"record:{folding.apply(event)}"] += 1
             folding.prune()
             due = before.next_review is not None and before.next_review <= today
-            if folding.changed or restated or due or self.stale(before):
+            if folding.changed or person in asked or due or self.stale(before):
                 self._finish(person, before, folding, statements, now, result)
         if self._unheard:
             result.outputs = [output for output in result.outputs if output.topic == CONTRIBUTIONS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
@@ -21,18 +20,18 @@ class States(Protocol[S_co]):
         """State under a key, None where there is none."""
         ...
 
-    def keys(self) -> Iterable[str]:
-        """Every key that has a state."""
-        ...
-
 
 class StepResult(Struct, Generic[S]):
     """What a batch changed: new states by key, messages to publish in order, and counts for metrics.
 
     Counts are `record:<what became of it>` (each record of the batch once), and changes of standing numbers, which
     may be negative: `truth:<rule>:<truth>`, `stage:<rule>:<stage>`.
+
+    `restated`: what is said of whole regions changed, which every state of the partition may rest on. The driver hands
+    each of them a `Review(key, date.min)` at its own rate: a partition of a city holds more than one batch can bear.
     """
 
     changes: dict[str, S] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    restated: bool = False

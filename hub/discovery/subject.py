@@ -68,13 +68,9 @@ class SubjectStep:
             records_of[record.home].append(record)
 
         statements = self._fold_coverage(states, records_of.pop(COVERAGE_HOME, []), result)
-        restated = statements is not None
+        result.restated = statements is not None
         if statements is None:
             statements = _statements(states.get(COVERAGE_HOME))
-        else:
-            for home in states.keys():  # noqa: SIM118  States is no dict and cannot be iterated
-                if home != COVERAGE_HOME:
-                    records_of.setdefault(home, [])
 
         today = local_date(now)
         for home, own in records_of.items():
@@ -83,11 +79,11 @@ class SubjectStep:
             touched = _Touched(before, today, stale=self.stale(before) or told.keys() != before.rules.keys())
             for record in own:
                 result.counts[f"record:{touched.apply(record)}"] += 1
-            if touched.cause is not None or restated:
+            if touched.cause is not None:
                 if self._incomplete(touched.contributions):
                     after = replace(before, contributions=touched.contributions, answers=touched.answers)
                 else:
-                    after = self._decide(home, before, told, touched, statements, restated, now, result)
+                    after = self._decide(home, before, told, touched, statements, now, result)
                 if after != before:
                     result.changes[home] = after
         if self._unheard:
@@ -140,7 +136,6 @@ class SubjectStep:
         told: Mapping[str, RuleState],
         touched: _Touched,
         statements: Statements,
-        restated: bool,
         now: int,
         result: StepResult[HomeState],
     ) -> HomeState:
@@ -148,7 +143,7 @@ class SubjectStep:
         findings = self._law.decide(Home(home, _members(touched.contributions), statements), today)
         region, township = (findings[0].region, findings[0].township) if findings else (None, None)
         policy_hash = self._law.policy_hash(region)
-        cause: Cause = "facts" if restated or touched.cause is None else touched.cause
+        cause: Cause = touched.cause or "facts"
         if touched.stale or self._incomplete(before.contributions):
             cause = "policy"
         caused_at = partial(_newest_change, before, touched.contributions)
@@ -230,8 +225,10 @@ class _Touched:
             self.answers = {**self.answers, record.rule: answers}
             self.cause = self.cause if self.cause == "facts" else "disposition"
             return "answered"
-        due = record.review_on == self._next_review and record.review_on <= self._today
-        if not due and not self.stale:
+        if record.review_on == date.min:
+            self.cause = self.cause or "facts"  # what is said of its region changed, or the policy: then it is stale
+            return "reviewed"
+        if record.review_on != self._next_review or record.review_on > self._today:
             return "not_due"
         self.cause = self.cause or "time"
         return "reviewed"

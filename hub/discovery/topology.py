@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 from hub.discovery.law import Law, catalogue_law
@@ -68,6 +68,11 @@ class EncodedStates(Generic[S]):
         """Write what a step changed."""
         for key, state in changes.items():
             self._values[key] = self._encode(state)
+
+
+def _all_of(states: EncodedStates[Any]) -> list[Review]:
+    """A review of every state but the statements themselves: each may rest on them."""
+    return [Review(key, date.min) for key in states.keys() if key != COVERAGE_HOME]  # noqa: SIM118  no dict
 
 
 class _Partition:
@@ -201,6 +206,8 @@ class LocalTopology:
         partition.persons.put(result.changes)
         partition.prunings.update(result.changes)
         self._take(result.outputs, result.counts)
+        if result.restated:
+            return [*result.outputs, *self._person_batch(number, _all_of(partition.persons))]
         return result.outputs
 
     def _subject_batch(self, number: int, records: Iterable[HomeRecord]) -> None:
@@ -209,6 +216,8 @@ class LocalTopology:
         partition.homes.put(result.changes)
         partition.reviews.update(result.changes)
         self._take(result.outputs, result.counts)
+        if result.restated:
+            self._subject_batch(number, _all_of(partition.homes))
 
     def _take(self, outputs: list[Output], counts: Counter[str]) -> None:
         self.counts.update(counts)

@@ -32,7 +32,7 @@ from hub.streams.progress import RestoreProgress
 from hub.streams.restore import restore
 from hub.streams.sifting import sift, tell
 from hub.streams.stage import Stage
-from hub.streams.state import PartitionState, Slot
+from hub.streams.state import RESTATED, PartitionState, Slot
 from hub.streams.takeover import TAKEN_OVER
 from hub.streams.topics import QUARANTINE
 from hub.vault.sealed import Sealer
@@ -45,6 +45,9 @@ COMMITTERS: Final = 8
 
 REVIEW_BUDGET: Final = 500
 """Reviews fired in one batch, so that the first of January does not keep records waiting."""
+
+REVIEW_S: Final = 0.25
+"""After this long no further slot is reviewed in the same call: as long as a round of records may take."""
 
 
 class Batch(NamedTuple):
@@ -95,6 +98,7 @@ class Engine:
         self.epoch = 0
         self.ready = False
         self.doing: tuple[str, Slot] | None = None
+        self._reviewed: dict[Slot, float] = {}  # when a slot was last reviewed, by the monotonic clock
         self._committing: dict[Slot, Folded] = {}
         self._committers = ThreadPoolExecutor(COMMITTERS, thread_name_prefix="commit")
         """The step of a batch under way and its slot, for the watchdog; None between two batches."""
@@ -278,38 +282,54 @@ class Engine:
 
         self._fold(batch.slot, taken, offsets, settled)
 
-    def review(self) -> None:
-        """Fire what has come due, and sweep what another law decided: a budget for each slot, so that records go first.
+    def review(self) -> bool:
+        """Fire what has come due, and look again at what another law or another statement decided: slot by slot, a
+        budget for each, until REVIEW_S has passed, so that records go first. Whether more is left for the next call.
 
-        Overdue reviews fire once at the start like any other; what is left over is fired by the next call.
+        Overdue reviews fire once at the start like any other.
         """
         if not self.ready:
-            return
+            return False
         self.settle()
-        began, left = time.time(), False
+        began, started = time.time(), time.monotonic()
         today = local_date(self._clock.now_ms())
-        for slot, owned in self._owned.items():
-            due: list[Review] = owned.state.reviews.due(today, REVIEW_BUDGET)
-            swept = list(islice(owned.state.stale, REVIEW_BUDGET - len(due)))
-            takeover = owned.state.stage.takeover
-            missing = takeover.missing(slot.partition, REVIEW_BUDGET - len(due) - len(swept)) if takeover else []
-            reviews = due + [Review(key, date.min) for key in (*swept, *missing)]
-            if reviews:
-                self._fold(slot, Taken(reviews, [], []), {})
-                self.settle()
-                for _ in swept:
-                    owned.state.stale.popleft()
-                if takeover:
-                    takeover.took(slot.partition, len(missing))
-                metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
-                metrics.REVIEWS.labels(slot.stage, "law").inc(len(swept) + len(missing))
-            if takeover and takeover.finished(owned.state):
-                self._fold(slot, Taken([], [], []), {TAKEN_OVER: 1})
-                self.settle()
-                takeover.end(slot.partition)
-            left = left or len(reviews) >= REVIEW_BUDGET
+        left = False
+        for slot in sorted(self._owned, key=lambda slot: self._reviewed.get(slot, 0.0)):
+            if time.monotonic() - started > REVIEW_S:
+                left = True
+                break
+            left = self._review(slot, today) or left
+            self._reviewed[slot] = time.monotonic()
         if not left:
             metrics.REVIEWED.set(began)
+        return left
+
+    def _review(self, slot: Slot, today: date) -> bool:
+        """Reviews of one slot. Whether more are left."""
+        state = self._owned[slot].state
+        due: list[Review] = state.reviews.due(today, REVIEW_BUDGET)
+        swept = list(islice(state.stale, REVIEW_BUDGET - len(due)))
+        takeover = state.stage.takeover
+        missing = takeover.missing(slot.partition, REVIEW_BUDGET - len(due) - len(swept)) if takeover else []
+        reviews = due + [Review(key, date.min) for key in (*swept, *missing)]
+        if reviews:
+            self._fold(slot, Taken(reviews, [], []), {})
+            self.settle()
+            for _ in swept:
+                state.stale.popleft()
+            if takeover:
+                takeover.took(slot.partition, len(missing))
+            metrics.REVIEWS.labels(slot.stage, "due").inc(len(due))
+            cause = "statement" if state.restated else "law"
+            metrics.REVIEWS.labels(slot.stage, cause).inc(len(swept) + len(missing))
+        if takeover and takeover.finished(state):
+            self._fold(slot, Taken([], [], []), {TAKEN_OVER: 1})
+            self.settle()
+            takeover.end(slot.partition)
+        if state.restated and state.stale.done:
+            self._fold(slot, Taken([], [], []), {RESTATED: 0})
+            self.settle()
+        return len(reviews) >= REVIEW_BUDGET or not state.stale.done
 
     def observe(self, behind: Mapping[tuple[str, int], int]) -> None:
         """Set the gauges that are looked up rather than moved; `behind`: records not yet read by (topic, partition)."""
@@ -344,6 +364,8 @@ class Engine:
             for one in quarantined
             if one is not None
         ]
+        if result.restated:
+            offsets = {**offsets, RESTATED: 1}
         position = self._committers.submit(_commit, writer, outputs, encoded, {**state.offsets, **offsets})
         self._committing[slot] = Folded(result, encoded, offsets, position, settled)
 

@@ -14,12 +14,17 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from hub.domain.homes import COVERAGE_HOME
 from hub.errors import HubError, StateFromTheFuture, StateUnreadable
 from hub.streams.stage import Stage, never, nothing
 from hub.streams.store import Mark, MemoryStore, Reviews, Store
 
 OFFSETS: Final = b"\x00offsets"
 """Key of the record of source offsets; no person or home begins with a zero byte."""
+
+RESTATED: Final = "restated"
+"""Key in the record of source offsets while every state is to be reviewed, as what is said of whole regions changed;
+0 when the last one was. No topic may be named so."""
 
 LOADED: Final = 5_000
 """Changelog records a lasting store takes over in one write: some megabytes, and some milliseconds."""
@@ -122,6 +127,11 @@ class PartitionState:
         return self._store.reviews
 
     @property
+    def restated(self) -> bool:
+        """Whether every state is being reviewed; a restart begins with the first one again."""
+        return bool(self.offsets.get(RESTATED))
+
+    @property
     def lasting(self) -> bool:
         """Whether the store outlives this process."""
         return self._store.lasting
@@ -186,6 +196,8 @@ class PartitionState:
         is loaded again at the next restore. StateUnavailable when a store on disk cannot take it.
         """
         self.offsets.update(offsets)
+        if offsets.get(RESTATED):
+            self.stale = self._sweep()
         for name, change in counts.items():
             if not name.startswith("record:"):
                 self.standing[name] += change
@@ -245,6 +257,8 @@ class PartitionState:
         self._store.write(pending, days, self._mark())
 
     def _sweep(self) -> Sweep:
+        if self.restated:
+            return Sweep(self._store.items(), lambda key, _data: key != COVERAGE_HOME)
         gone_through = self._store.lasting and self.stage.law and self._law == self.stage.law
         if self.stage.stale is never or gone_through:
             return Sweep(iter(()), self._is_stale)

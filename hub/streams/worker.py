@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
@@ -157,7 +158,11 @@ def _tick(app: WorkerApp) -> Any:
         try:
             if app.gate is not None:
                 app.gate.look()
-            app.engine.review()
+            idle_until = time.monotonic() + TICK_S
+            while app.engine.review():
+                if app.lag or time.monotonic() > idle_until:
+                    break
+                await asyncio.sleep(0)  # with nothing else to do, what is left need not wait for the next tick
             if app.engine.ready:
                 behind = await app.consumer.behind()
                 app.lag = sum(behind.values())

@@ -117,6 +117,8 @@ class Town:
                 for message in messages(self.settings, *stage.input_names):
                     if held[message.partition()].offsets.get(message.topic(), 0) <= message.offset():
                         return False
+                if any(part.restated for part in held):
+                    return False
                 if any(wanted.stale(part.get(key)) for part in held for key in part.keys()):  # noqa: SIM118  no dict
                     return False
             return True
