@@ -2,6 +2,7 @@
 
 LEDGER_KILL="point:n" ends it by SIGKILL at the nth passing of a point of the commit protocol. LEDGER_MUTANT plants one
 of the two easy orders that are wrong, so that the check is seen to fail. LEDGER_BUDGET: reviews fired in one look.
+LEDGER_FLUSH has a store on disk flushed at every write, so that a kill leaves on disk what was written before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hub.ops.health import HealthServer
 from hub.ops.logs import configure
 from hub.ops.shutdown import stop_event
 from hub.settings import Settings
-from hub.streams import engine, transport
+from hub.streams import disk, engine, transport
 from hub.streams.commit import Outgoing, Passing, Writer
 from hub.streams.worker import leave, prepare, run, standing
 from tests.benchmarks import state_first
@@ -65,6 +66,8 @@ def main() -> None:
     name, group = sys.argv[1:]
     configure("ledger")
     stop = stop_event()
+    if "LEDGER_FLUSH" in os.environ:
+        disk.FLUSH_EVERY_S = 0.0  # type: ignore[misc]
     mutant = os.environ.get("LEDGER_MUTANT")
     if mutant == "marker":
         state_first.install()

@@ -280,7 +280,8 @@ def test_killed_at_any_point_the_disk_catches_up(bench: Bench, point: str) -> No
     bench.ledger(name)
     bench.send(400)
     for start in ("first", "second"):
-        worker = bench.worker(name, f"{name}-{start}", ready=False, HUB_STATE="disk", LEDGER_KILL=f"{point}:3")
+        env = {"HUB_STATE": "disk", "LEDGER_KILL": f"{point}:3", "LEDGER_FLUSH": "1"}
+        worker = bench.worker(name, f"{name}-{start}", ready=False, **env)
         assert wait_exit(worker) == KILLED, worker.log_tail()
         bench.send(150)
     last = bench.worker(name, f"{name}-last", HUB_STATE="disk")
