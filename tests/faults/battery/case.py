@@ -40,6 +40,9 @@ SESSION_S: Final = 6
 CATCH_UP_S: Final = 90.0
 """T of the invariant on lag: a session, a rebalance, a restore and the work of a whole case, on a busy machine."""
 
+SLOWEST: Final = 25.0
+"""Records a second that a worker full of windows manages at least: a long case has longer."""
+
 STALLED_S: Final = 20.0
 """When nothing has moved for so long nothing will: a session and a restore take less."""
 
@@ -145,7 +148,13 @@ class Case:
         """Accept what is left of the input, and wait until all of it has come through; seconds, or what is missing."""
         self.publisher.finish()
         began, ends = time.monotonic(), self.places()
-        moved, seen = began, -1
+        if self.comes_through(ends):
+            return time.monotonic() - began, ""
+        return None, self.downstream.missing(ends)
+
+    def comes_through(self, ends: Mapping[tuple[str, int], int]) -> bool:
+        """Wait until all before `ends` has come through; False when it did not, or when nothing moves any more."""
+        moved, seen = time.monotonic(), -1
 
         def over() -> bool:
             nonlocal moved, seen
@@ -154,10 +163,8 @@ class Case:
                 moved, seen = time.monotonic(), progress
             return self.downstream.quiet(ends, self.today) or time.monotonic() - moved > STALLED_S
 
-        self.crew.until(over, CATCH_UP_S)
-        if self.downstream.quiet(ends, self.today):
-            return time.monotonic() - began, ""
-        return None, self.downstream.missing(ends)
+        self.crew.until(over, CATCH_UP_S + self.publisher.accepted / SLOWEST)
+        return self.downstream.quiet(ends, self.today)
 
     def replay(self) -> Replay:
         """Let all workers go, put every position back to the first record, and let one worker read all of it again."""
@@ -184,8 +191,10 @@ class Case:
         self.crew = Crew(self.crew.env, self.folder, f"{self.crew.groups[-1]}-replay", self.ground.nursery)
         self.crew.add()
         ends = self.places()
-        self.crew.until(lambda: not self.downstream.quiet(ends, self.today), CATCH_UP_S)
-        done = self.crew.until(lambda: self.downstream.quiet(ends, self.today), CATCH_UP_S)
+        self.crew.until(
+            lambda: not self.downstream.quiet(ends, self.today), CATCH_UP_S
+        )  # it has seen the first records
+        done = self.comes_through(ends)
         self.crew.end()
         after, hashes_after = look()
         return Replay(before, after, hashes_before, hashes_after, done)

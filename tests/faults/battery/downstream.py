@@ -7,6 +7,7 @@ alert revision with the hash of its payload.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
@@ -73,7 +74,7 @@ class Downstream:
         self._thread = threading.Thread(target=self._run, name="downstream", daemon=True)
         self._thread.start()
 
-    def quiet(self, accepted: dict[Place, int], today: date) -> bool:
+    def quiet(self, accepted: Mapping[Place, int], today: date) -> bool:
         """Whether both stages have passed all that was `accepted` (next offset by place), no home waits for a review
         that is due, and all of it was read."""
         with self._lock:
@@ -98,7 +99,7 @@ class Downstream:
         with self._lock:
             return sum(self._reached.values()) + sum(self._ends.values())
 
-    def missing(self, accepted: dict[Place, int]) -> str:
+    def missing(self, accepted: Mapping[Place, int]) -> str:
         """Where it stands, for a person who looks for what does not come."""
         with self._lock:
             person = {

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,8 @@ def kill_at(case: Case, point: str) -> None:
     """Killed twice at a point; the seed chooses when, once at an odd and once at an even passing."""
     first = case.random.randrange(3, 9)
     second = 2 * case.random.randrange(0, 3) + 1 + first % 2
-    killed(case, f"{point}:{first}", f"{point}:{second}")
+    before = ["after_commit:12"] if point == "mid_restore" else []  # else there is nothing to restore
+    killed(case, *before, f"{point}:{first}", f"{point}:{second}")
 
 
 def kill_in_rebalance(case: Case, point: str) -> None:
@@ -108,6 +109,7 @@ def kill_everywhere(case: Case) -> None:
     """SIGKILL at every point, one after the other in an order that the seed chooses."""
     points = list(POINTS)
     case.random.shuffle(points)
+    points.sort(key="mid_restore".__eq__)  # last, when there is something to restore
     killed(case, *(f"{point}:{1 if 'rebalance' in point else case.random.randrange(1, 4)}" for point in points))
 
 
@@ -284,16 +286,16 @@ def poison(case: Case) -> None:
 # --- clocks -------------------------------------------------------------------------------------------------------
 
 
-def _clock(case: Case, by_ms: int, at_ms: int, *, process: bool = False) -> None:
+def _clock(case: Case, by_ms: int, at_ms: int, libraries: Sequence[Path] = ()) -> None:
     """Two workers around midnight, the clock of one an hour off; then the next noon, by right clocks."""
     case.set_clock(at_ms)
     off = case.folder / "clock-off"
     case.set_clock(at_ms + by_ms, off)
     case.storm()
     case.crew.add()
-    if process:
+    if libraries:
         fake = {
-            "LD_PRELOAD": str(FAKETIME),
+            "LD_PRELOAD": " ".join(map(str, libraries)),
             "FAKETIME": f"{by_ms // 1000:+d}s",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
@@ -305,7 +307,7 @@ def _clock(case: Case, by_ms: int, at_ms: int, *, process: bool = False) -> None
     case.crew.rest(3)
     case.set_clock(NOON + DAY_MS, off)
     case.set_clock(NOON + DAY_MS)
-    if process:  # its clock cannot be set right while it runs
+    if libraries:  # its clock cannot be set right while it runs
         case.crew.dismiss(odd)
 
 
@@ -324,10 +326,14 @@ def clock_behind(case: Case) -> None:
 @fault("clock-process")
 def clock_process(case: Case) -> None:
     """The same for a whole process by libfaketime: every clock it asks is an hour ahead, Kafka's clients included."""
-    if FAKETIME is None:
-        case.skip("libfaketime is not installed — apt-get install libfaketime, or make setup-test")
+    compiler = shutil.which("cc")
+    if FAKETIME is None or compiler is None:
+        case.skip("libfaketime or a C compiler is not installed — make setup-test, or apt-get install libfaketime gcc")
         return
-    _clock(case, HOUR_MS, BEFORE_MIDNIGHT, process=True)
+    bridge = case.folder / "cnd_timedwait.so"
+    source = Path(__file__).with_name("cnd_timedwait.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(bridge), str(source)], check=True)
+    _clock(case, HOUR_MS, BEFORE_MIDNIGHT, [FAKETIME, bridge])
 
 
 # --- long ---------------------------------------------------------------------------------------------------------

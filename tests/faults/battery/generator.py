@@ -69,7 +69,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 ORDINARY: Final = Profile()
 DISORDER: Final = Profile(duplicates=0.5, window=80, late=0.25, collisions=0.05)
 POISONED: Final = Profile(poison=0.3)
-SOAK: Final = Profile(events=8_000)
+SOAK: Final = Profile(events=4_000)
 
 
 class Item(NamedTuple):
