@@ -23,7 +23,7 @@ from hub.domain.messages import Alert
 from hub.errors import DataFault, RegistryUnavailable
 from hub.settings import Settings
 from hub.streams.codec import Codec
-from hub.streams.state import OFFSETS
+from hub.streams.state import OFFSETS, RESTATED
 from hub.streams.topics import ALERTS, CONTRIBUTIONS, HOME_STATE, PERSON_STATE
 
 TIMEOUT_S: Final = 10.0
@@ -87,6 +87,8 @@ class Downstream:
         with self._lock:
             if any(day is not None and day <= today for day in self._reviews.values()):
                 return False
+            if any(offsets.get(RESTATED) for offsets in self._done.values()):
+                return False  # a sweep is under way
             return all(
                 self._done.get((HOME_STATE.name, partition), {}).get(topic, 0) >= end
                 for (topic, partition), end in self._ends.items()
