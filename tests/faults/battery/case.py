@@ -86,6 +86,7 @@ class Case:
         self.skipped: str | None = None
         self.at_end = ExitStack()
         self.vitals: Vitals | None = None
+        self._stalled_s = STALLED_S if mutant is None else 2 * SESSION_S
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = folder / "clock"
         self.set_clock(NOON)
@@ -161,7 +162,7 @@ class Case:
             progress = self.downstream.progress
             if progress != seen:
                 moved, seen = time.monotonic(), progress
-            return self.downstream.quiet(ends, self.today) or time.monotonic() - moved > STALLED_S
+            return self.downstream.quiet(ends, self.today) or time.monotonic() - moved > self._stalled_s
 
         self.crew.until(over, CATCH_UP_S + self.publisher.accepted / SLOWEST)
         return self.downstream.quiet(ends, self.today)

@@ -23,6 +23,7 @@ from typing import IO, Final, NoReturn
 import msgspec
 from msgspec import Struct
 
+from hub.errors import StackError
 from hub.stack.process import _orphan_net
 
 ROOT: Final = Path(__file__).parents[3]
@@ -106,7 +107,9 @@ class Nursery:
         self._listener.start()
 
     def start(self, group: str, env: Mapping[str, str], log: Path) -> Child:
-        """A new worker."""
+        """A new worker. StackError when the nursery has ended: the worker's program cannot be imported."""
+        if self._process.poll() is not None:
+            raise StackError("the nursery has ended", "see above why the worker's program cannot be imported")
         child = Child(len(self._children))
         self._children.append(child)
         stdin = self._process.stdin

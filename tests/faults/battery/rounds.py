@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from tests.faults.battery.case import Result, run_case
 from tests.faults.battery.faults import FAULTS
@@ -143,8 +144,9 @@ def run(
     return all(good(result) for result in book.results)
 
 
-def one_case(grounds: Grounds, folder: Path, planned: Planned, *, replay: bool) -> Result:
-    """One case; a mutant's is not replayed, which could only hide what it did."""
+def one_case(grounds: Grounds, folder: Path, planned: Planned, *, replay: bool, events: int | None = None) -> Result:
+    """One case, of fewer `events` where the short form wants so; a mutant's is not replayed, which could only hide
+    what it did."""
     fault = FAULTS[planned.fault]
     return run_case(
         grounds.of(fault.nodes),
@@ -152,7 +154,7 @@ def one_case(grounds: Grounds, folder: Path, planned: Planned, *, replay: bool) 
         planned.fault,
         fault.script,
         planned.seed,
-        profile=fault.profile,
+        profile=fault.profile if events is None else replace(fault.profile, events=events),
         mutant=planned.mutant,
         replay=replay and planned.mutant is None,
     )

@@ -21,6 +21,10 @@ SHORT = ("kill-everywhere", "paused", "churn", "broker-killed", "registry-away",
 """One of each kind; disorder and poison are in every input."""
 
 
+EVENTS = 220
+"""Half of them say who there is, the others what happens: enough for a few dozen alerts."""
+
+
 @pytest.fixture(scope="module")
 def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
     """A broker, a registry and a nursery for all cases of this file."""
@@ -44,14 +48,14 @@ def test_the_same_seed_gives_the_same_input_and_another_one_another() -> None:
 def test_a_planted_mutant_is_caught(control: Control, grounds: Grounds, tmp_path: Path) -> None:
     """Some invariant breaks, and another one than that of catching up, which a slow machine could break."""
     planned = Planned(control.fault, control.seed, control.mutant)
-    result = one_case(grounds, tmp_path, planned, replay=False)
+    result = one_case(grounds, tmp_path, planned, replay=False, events=EVENTS)
     assert good(result), line(result)
 
 
 @pytest.mark.parametrize("fault", SHORT)
 def test_every_invariant_holds_under(fault: str, grounds: Grounds, tmp_path: Path) -> None:
     """All that the case asked; the first also reads everything again from the first record."""
-    result = one_case(grounds, tmp_path, Planned(fault, 1), replay=fault == SHORT[0])
+    result = one_case(grounds, tmp_path, Planned(fault, 1), replay=fault == SHORT[0], events=EVENTS)
     assert result.skipped is None
     assert good(result), line(result)
     assert result.alerts > 0
