@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka
@@ -23,21 +23,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from hub.ops.logs import logger
+from hub.streams import rounds
 from hub.streams.engine import Batch, Engine
 from hub.streams.intake import Raw
+from hub.streams.rounds import Pace, Turns
 from hub.streams.state import Slot
-
-FETCH_RECORDS = 8_000
-"""Most records of one round, all slots together. Larger transactions cost hardly less a record."""
-
-ROUND_S: Final = 0.25
-"""A round takes as many records as were lately worked on in this time: timers and quiet topics wait no longer."""
-
-LEAST_RECORDS: Final = 64
-"""A round takes at least so many, lest one slow round be followed by many tiny ones."""
-
-SMOOTH: Final = 0.3
-"""Weight of the newest round in what a record costs."""
 
 BATCH_BYTES = 4 * 1024 * 1024
 """Most bytes of one batch of a slot, but for a single record that is larger: what it leads to is one transaction."""
@@ -81,7 +71,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            max_poll_records=FETCH_RECORDS,
+            max_poll_records=rounds.FETCH_RECORDS,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=500,
@@ -105,18 +95,25 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
         return True
 
     async def _fetch_records(self, consumer: Any, active_partitions: Any, **options: Any) -> Any:
-        """The same share for every partition that has records, so that a long queue in one does not starve another.
+        """What the next round is to take, where more than one slot has records; else whatever comes next.
 
-        aiokafka would empty its buffers one after another, each some thousand records long.
+        aiokafka would empty its buffers one after another, each some thousand records long, whoever waits behind.
         """
-        fetcher = consumer._fetcher
-        limit = self.consumer.pace.limit
+        fetcher, assignment = consumer._fetcher, consumer._subscription.subscription.assignment
+        by_slot: dict[Slot, dict[Any, int]] = defaultdict(dict)
+        for tp in fetcher._records:
+            state = assignment.state_value(tp) if assignment is not None and tp in active_partitions else None
+            if state is not None and state.has_valid_position and state.lso is not None:
+                by_slot[self.consumer.engine.slot_of(tp.topic, tp.partition)][tp] = max(1, state.lso - state.position)
         drained: dict[Any, Any] = {}
-        waiting = [tp for tp in fetcher._records if tp in active_partitions]
-        if len(waiting) > 1:
-            for tp in waiting:
-                drained |= await super()._fetch_records(consumer, {tp}, 0, max(1, limit // len(waiting)))
-        return drained or await super()._fetch_records(consumer, active_partitions, options.get("timeout"), limit)
+        if len(by_slot) > 1 or any(len(waiting) > 1 for waiting in by_slot.values()):
+            for tp, number in self.consumer.turns.plan(by_slot, self.consumer.pace.limit, time.monotonic()):
+                drained |= await super()._fetch_records(consumer, {tp}, 0, number)
+        if drained:
+            return drained
+        return await super()._fetch_records(
+            consumer, active_partitions, options.get("timeout"), self.consumer.pace.limit
+        )
 
     async def behind(self) -> dict[tuple[str, int], int]:
         """Records not yet read, by (topic, partition); commit markers are no records once they are passed."""
@@ -136,32 +133,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
         return found
 
 
-class Pace:
-    """How many records the next round may take, by what a record cost lately."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._record_s = ROUND_S / FETCH_RECORDS * 8  # a careful guess: the first round is small
-        self._began = 0.0
-        self._records = 0
-
-    @property
-    def limit(self) -> int:
-        """Records of the next round."""
-        return max(min(LEAST_RECORDS, FETCH_RECORDS), min(FETCH_RECORDS, int(ROUND_S / self._record_s)))
-
-    def begin(self, records: int) -> None:
-        """A round was handed out."""
-        self._began, self._records = self._clock(), records
-
-    def end(self) -> None:
-        """It was worked on and committed."""
-        if self._records >= LEAST_RECORDS:  # of a small round, the commit's wait is the larger part
-            cost = (self._clock() - self._began) / self._records
-            self._record_s += SMOOTH * (cost - self._record_s)
-        self._records = 0
-
-
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no types
     """Fetches, hands out batches, and waits until all of them are committed before it fetches again.
 
@@ -179,6 +150,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
         self._left: dict[Slot, list[Raw]] = {}  # fetched, and more than one batch of its slot may hold
         self._told: dict[TP, int] = {}
         self.pace = Pace()
+        self.turns = Turns()
         super().__init__(*args, **kwargs)
         self.engine = self.app.engine
 
@@ -220,7 +192,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
                 self._left[slot] = records[size:]
                 del records[size:]
         self._handed_out.update((epoch, slot) for slot in by_slot)
-        self.pace.begin(sum(map(len, by_slot.values())))
         for slot, records in by_slot.items():
             yield TP(records[-1].topic, slot.partition), self._message(Batch(slot, epoch, records))
 

@@ -144,7 +144,8 @@ def _agent(app: WorkerApp) -> Any:
         async for event in stream.noack().events():
             batch: Batch = event.value
             try:
-                app.engine.process(batch)
+                with app.consumer.pace.folding(len(batch.records)):
+                    app.engine.process(batch)
                 if app.consumer.folded(batch):
                     app.engine.settle()
             except Exception as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from tests.benchmarks import workload
 
@@ -51,29 +51,6 @@ class Tail:
         messages = self._consumer.consume(10_000, timeout=timeout_s)
         seen = time.time()
         return [(seen, self._codec.decode(m.topic(), m.value())) for m in messages if m.error() is None]
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._consumer.close()
-
-
-class Ends:
-    """Where a topic's partitions end, asked of the broker."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-ends"})
-
-    def records(self, topic: str, partitions: int) -> int:
-        """Sum of the partitions' ends: records and markers ever written. 0 while the topic has no leader yet."""
-        try:
-            return sum(
-                self._consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)[1]
-                for part in range(partitions)
-            )
-        except KafkaException as error:
-            if error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
-                return 0
-            raise
 
     def close(self) -> None:
         """Let go of the connection."""

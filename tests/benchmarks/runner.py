@@ -20,7 +20,7 @@ from hub.streams.admin import settings_of
 from hub.streams.producers import producer
 from hub.streams.topics import Topic
 from tests.benchmarks import workload
-from tests.benchmarks.measure import Ends, Tail, cpu_s, rss_mib
+from tests.benchmarks.measure import Tail, cpu_s, rss_mib
 from tests.benchmarks.process import Given
 from tests.benchmarks.stages import INPUTS, own_topics
 from tests.benchmarks.workload import Made
@@ -159,14 +159,12 @@ class Bench:
     def measure(
         self, spec: EngineSpec, told: Given, processes: list[ManagedProcess], tail: Tail, sent: Input
     ) -> Measured:
-        """Watch an engine from its first contribution to its last alert, and compare what is open then."""
+        """Watch an engine from the moment it says it is ready to its last alert, and compare what is open then."""
         pids = [process.pid for process in processes]
-        contributed = f"{told.prefix}.{workload.CONTRIBUTION}"
-        ends = Ends(self.broker.bootstrap)
-        try:
-            _until(lambda: ends.records(contributed, self.partitions) > 0, processes, START_S)
-        finally:
-            ends.close()
+        mine = [
+            told._replace(status=told.status.with_name(f"status-{number}.jsonl")) for number in range(len(processes))
+        ]
+        _until(lambda: all(one.told("ready") is not None for one in mine), processes, START_S)
         began, cpu = time.time(), cpu_s(pids)
         alerts, ended = self._follow(tail, processes)
         used, rss = cpu_s(pids) - cpu, rss_mib(pids)
@@ -175,7 +173,7 @@ class Bench:
             alerts += [value for _, value in late]
             ended = late[-1][0]
             used = cpu_s(pids) - cpu
-        first = told._replace(status=told.status.with_name("status-0.jsonl")).told("started") or {}
+        first = mine[0].told("started") or {}
         return Measured(
             spec.name, str(first.get("version")), len(processes), sent.events, ended - began,
             sent.events / (ended - began), used / sent.events * 1e6, rss,
@@ -272,7 +270,7 @@ def _until(good: Callable[[], bool], processes: list[ManagedProcess], limit_s: f
             raise _failed(processes, "ended by itself")
         if time.monotonic() > deadline:
             raise _failed(processes, f"did not begin within {limit_s:g} s")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def _failed(processes: list[ManagedProcess], what: str) -> RuntimeError:

@@ -31,7 +31,7 @@ from hub.ops.logs import configure
 from hub.ops.shutdown import stop_event
 from hub.packs import load_book
 from hub.settings import Settings
-from hub.streams import disk, transport
+from hub.streams import disk, rounds
 from hub.streams import worker as hub_worker
 from hub.streams.activation import Gate, held_by
 from hub.streams.commit import Passing
@@ -90,7 +90,7 @@ def main(group: str) -> None:
     configure("worker")
     stop = stop_event()
     hook = Hook(os.environ.get("BATTERY_KILL", ""), float(os.environ.get("BATTERY_SLEEP", "0")))
-    setattr(transport, "FETCH_RECORDS", int(os.environ.get("BATTERY_FETCH", "20")))  # noqa: B010 - mypy
+    setattr(rounds, "FETCH_RECORDS", int(os.environ.get("BATTERY_FETCH", "20")))  # noqa: B010 - mypy
     setattr(hub_worker, "Engine", PointedEngine)  # noqa: B010 - mypy
     point_restores(hook)
     if os.environ.get("BATTERY_MEMTABLE"):

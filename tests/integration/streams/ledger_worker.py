@@ -18,7 +18,7 @@ from hub.ops.health import HealthServer
 from hub.ops.logs import configure
 from hub.ops.shutdown import stop_event
 from hub.settings import Settings
-from hub.streams import disk, engine, transport
+from hub.streams import disk, engine, rounds, transport
 from hub.streams.commit import Outgoing, Passing, Writer
 from hub.streams.worker import leave, prepare, run, standing
 from tests.benchmarks import state_first
@@ -73,7 +73,7 @@ def main() -> None:
         state_first.install()
     elif mutant:
         setattr(engine, "Writer", {"outputs_first": OutputsFirst, "state_first": StateFirst}[mutant])  # noqa: B010 - mypy
-    setattr(transport, "FETCH_RECORDS", int(os.environ.get("LEDGER_FETCH", transport.FETCH_RECORDS)))  # noqa: B010 - mypy
+    setattr(rounds, "FETCH_RECORDS", int(os.environ.get("LEDGER_FETCH", rounds.FETCH_RECORDS)))  # noqa: B010 - mypy
     setattr(transport, "BATCH_BYTES", int(os.environ.get("LEDGER_BYTES", transport.BATCH_BYTES)))  # noqa: B010 - mypy
     setattr(engine, "REVIEW_BUDGET", int(os.environ.get("LEDGER_BUDGET", engine.REVIEW_BUDGET)))  # noqa: B010 - mypy
     settings = Settings()
