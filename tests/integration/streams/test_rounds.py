@@ -27,7 +27,7 @@ ROUND: Final = 100
 
 
 def test_a_long_queue_in_one_topic_does_not_starve_another(bench_of_its_own: Bench) -> None:
-    """Wherever the worker stood between two commits, both topics of a partition had come equally far, but for rounds."""
+    """Wherever the worker stood between two commits, both topics of a partition were within rounds of each other."""
     bench = bench_of_its_own
     bench.ledger("shares")
     each = 1_500
