@@ -43,13 +43,13 @@ CATCH_UP_S: Final = 90.0
 SLOWEST: Final = 25.0
 """Records a second that a worker full of windows manages at least: a long case has longer."""
 
-STALLED_S: Final = 20.0
-"""When nothing has moved for so long nothing will: a session and a restore take less."""
+STALLED_S: Final = 15.0
+"""When nothing has moved for so long, and a worker has its partitions, nothing will."""
 
 RATE: Final = 120.0
 """Messages a second while the faults go on: a case's input lasts some three seconds."""
 
-SLEEP_S: Final = 0.004
+SLEEP_S: Final = 0.003
 """Slept at each point of the protocol: the windows are many times as wide as they are without."""
 
 
@@ -86,7 +86,7 @@ class Case:
         self.skipped: str | None = None
         self.at_end = ExitStack()
         self.vitals: Vitals | None = None
-        self._stalled_s = STALLED_S if mutant is None else 2 * SESSION_S
+        self._stalled_s = STALLED_S if mutant is None else SESSION_S
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = folder / "clock"
         self.set_clock(NOON)
@@ -162,7 +162,14 @@ class Case:
             progress = self.downstream.progress
             if progress != seen:
                 moved, seen = time.monotonic(), progress
-            return self.downstream.quiet(ends, self.today) or time.monotonic() - moved > self._stalled_s
+            if self.downstream.quiet(ends, self.today):
+                return True
+            if time.monotonic() - moved < self._stalled_s:
+                return False
+            if any(member.ready for member in self.crew.members):
+                return True
+            moved = time.monotonic()  # nobody works: the dead one's session is waited out, or a state restored
+            return False
 
         self.crew.until(over, CATCH_UP_S + self.publisher.accepted / SLOWEST)
         return self.downstream.quiet(ends, self.today)

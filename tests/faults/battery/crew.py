@@ -18,7 +18,7 @@ from hub.stack.process import answers
 from tests.faults.battery.nursery import ROOT, Child, Nursery
 
 RESTARTS: Final = 12
-MENDINGS: Final = 5
+MENDINGS: Final = 4
 """Ends, and ends that ask for something to be mended, after which a worker is given up: it will not mend itself."""
 
 KILLED: Final = -signal.SIGKILL

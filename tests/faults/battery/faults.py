@@ -29,7 +29,7 @@ from hub.streams.topics import ALERTS, CONTRIBUTIONS, FINDINGS, PERSON_STATE
 from tests.faults.battery.case import SESSION_S, Case, Script
 from tests.faults.battery.generator import DISORDER, ORDINARY, POISONED, SOAK, Profile
 from tests.faults.battery.invariants import Vitals
-from tests.faults.battery.points import POINTS
+from tests.faults.battery.points import OF_THE_COMMIT, POINTS
 from tests.topology.records import NOON
 
 PATIENCE_S: Final = 60.0
@@ -111,6 +111,19 @@ def kill_everywhere(case: Case) -> None:
     case.random.shuffle(points)
     points.sort(key="mid_restore".__eq__)  # last, when there is something to restore
     killed(case, *(f"{point}:{1 if 'rebalance' in point else case.random.randrange(1, 4)}" for point in points))
+
+
+@fault("kill-some")
+def kill_some(case: Case) -> None:
+    """SIGKILL at one step of the commit that the seed chooses, and in the restore that follows."""
+    point = case.random.choice(OF_THE_COMMIT)
+    killed(case, f"{point}:{case.random.randrange(3, 9)}", f"mid_restore:{case.random.randrange(1, 9)}")
+
+
+@fault("none")
+def none(case: Case) -> None:
+    """Nothing but the input's own disorder and poison: what a mutant breaks by itself."""
+    killed(case)
 
 
 @fault("kill-rejoin")
