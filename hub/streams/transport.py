@@ -29,6 +29,10 @@ from hub.streams.intake import Raw
 from hub.streams.rounds import Pace, Turns
 from hub.streams.state import Slot
 
+FETCH_WAIT_MS: Final = 25
+"""How long Kafka may hold an answer back where nothing is new. aiokafka has one request under way for each broker, and
+a partition whose records were taken waits for its answer: this is part of the latency of every stage."""
+
 BATCH_BYTES = 4 * 1024 * 1024
 """Most bytes of one batch of a slot, but for a single record that is larger: what it leads to is one transaction."""
 
@@ -74,7 +78,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
             max_poll_records=rounds.FETCH_RECORDS,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
