@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
@@ -16,17 +15,15 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from hub.backup.files import records
 from hub.backup.manifest import TopicNote
-from hub.backup.topics import TOLD, decode_offsets, ends_of, file_of, silent, states_of
+from hub.backup.topics import TOLD, decode_offsets, file_of, states_of
 from hub.errors import BackupRefused, BrokerUnavailable
 from hub.settings import Settings
 from hub.streams.admin import create_topics, settings_of
-from hub.streams.codec import MAGIC
+from hub.streams.codec import FRAME, MAGIC
 from hub.streams.producers import COMMON, FLUSH_TIMEOUT_S
+from hub.streams.reading import ends_of, silent
 from hub.streams.state import OFFSETS, encode_offsets
 from hub.streams.topics import LARGE_BYTES, Topic, topics_of
-
-FRAME: Final = 5
-"""Bytes that name the schema: a zero and an id."""
 
 
 def occupied(settings: Settings, held: Mapping[str, TopicNote]) -> list[str]:
@@ -122,11 +119,11 @@ def _write(
 
 def _renamed(value: bytes, ids: Mapping[int, int]) -> bytes:
     """A record whose schema is under another id now."""
-    if len(value) < FRAME or value[0] != MAGIC:
+    if len(value) < FRAME.size or value[0] != MAGIC:
         return value
-    old = int.from_bytes(value[1:FRAME], "big")
+    old = int.from_bytes(value[1 : FRAME.size], "big")
     new = ids.get(old, old)
-    return value if new == old else value[:1] + new.to_bytes(4, "big") + value[FRAME:]
+    return value if new == old else value[:1] + new.to_bytes(4, "big") + value[FRAME.size :]
 
 
 def _set(settings: Settings, held: Mapping[str, TopicNote]) -> None:
@@ -149,4 +146,4 @@ def _set(settings: Settings, held: Mapping[str, TopicNote]) -> None:
         for future in admin.incremental_alter_configs(wanted).values():
             future.result()
     except KafkaException as error:
-        raise silent(error) from error
+        raise silent(settings, error) from error

@@ -7,29 +7,23 @@ kept records lie before it: written anew they lie elsewhere (`hub.backup.refill`
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    ConfigResource,
-    ConfigSource,
-    OffsetSpec,
-    ResourceType,
-)
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, ResourceType
 
 from hub.backup.cut import Cut
 from hub.backup.files import Out
 from hub.backup.manifest import File, TopicNote
-from hub.errors import BrokerUnavailable, DataFault
+from hub.errors import DataFault
 from hub.settings import Settings
 from hub.streams.codec import Codec
+from hub.streams.reading import SILENCE_S, ends_of, silent, to_end
 from hub.streams.state import OFFSETS
 from hub.streams.topics import (
     ALERTS,
@@ -55,14 +49,7 @@ RECORD: Final[dict[str, Any]] = {
         {"name": "value", "type": ["null", "bytes"]},
     ],
 }
-SILENCE_S: Final = 60.0
-"""A read that hears nothing for this long has failed: longer than any leader election."""
-
-CHUNK: Final = 5_000
 TOLD: Final = 100_000
-FRAME: Final = 5
-"""Bytes that name the schema: a zero and an id."""
-
 Positions = Mapping[tuple[str, int], Iterable[int]]
 """(topic, partition) → offsets that somebody reads on from."""
 
@@ -86,7 +73,7 @@ def notes(settings: Settings) -> dict[str, TopicNote]:
             for resource, future in asked.items()
         }
     except KafkaException as error:
-        raise silent(error) from error
+        raise silent(settings, error) from error
     return {name: TopicNote(partitions=len(known[name].partitions), settings=own[name]) for name in names}
 
 
@@ -138,7 +125,8 @@ class _Reader:
         ranks = {at: _Ranks(self._positions[name, at]) for at in range(self._held[name].partitions)}
         state, told = self._states.get(name), name in self._told
         last: dict[int, Message] = {}
-        for message in _messages(self._settings, name, self._held[name].partitions):
+        places = [TopicPartition(name, at, OFFSET_BEGINNING) for at in range(self._held[name].partitions)]
+        for message in to_end(self._settings, "hub-backup", places):
             at, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
             if state is not None:
                 if key == OFFSETS:
@@ -227,69 +215,3 @@ def _in_order(settings: Settings, held: Mapping[str, TopicNote]) -> list[str]:
 def states_of(settings: Settings) -> set[str]:
     """Names of the two state topics in use."""
     return {of_generation(topic, settings.generation).name for topic in (HOME_STATE, PERSON_STATE)}
-
-
-def _messages(settings: Settings, name: str, partitions: int) -> Iterator[Message]:
-    """Every committed record to the end of each partition as it is when it is reached."""
-    consumer = consumer_of(settings)
-    try:
-        consumer.assign([TopicPartition(name, at, OFFSET_BEGINNING) for at in range(partitions)])
-        left, heard = set(range(partitions)), time.monotonic()
-        while left:
-            messages = consumer.consume(CHUNK, timeout=0.2)
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > SILENCE_S:
-                raise silent()
-            for message in messages:
-                failure = message.error()
-                if failure is None:
-                    if message.partition() in left:
-                        yield message
-                elif failure.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                elif failure.fatal() or not failure.retriable():
-                    raise silent()
-    except KafkaException as error:
-        raise silent(error) from error
-    finally:
-        consumer.close()
-
-
-def ends_of(settings: Settings, names: Iterable[str]) -> dict[tuple[str, int], int]:
-    """End of each partition of topics that are there, by (topic, partition). BrokerUnavailable."""
-    admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 3})
-    try:
-        known = admin.list_topics(timeout=SILENCE_S).topics
-        wanted = {
-            TopicPartition(name, at): OffsetSpec.latest()
-            for name in names
-            if name in known
-            for at in known[name].partitions
-        }
-        asked = admin.list_offsets(wanted, request_timeout=SILENCE_S) if wanted else {}
-        return {(at.topic, at.partition): int(end.result().offset) for at, end in asked.items()}
-    except KafkaException as error:
-        raise silent(error) from error
-
-
-def consumer_of(settings: Settings) -> Consumer:
-    """A reader of what is committed that says where a partition ends."""
-    return Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-backup",  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "log_level": 3,
-        }
-    )
-
-
-def silent(error: KafkaException | None = None) -> BrokerUnavailable:
-    """Kafka does not answer, or not as it should."""
-    said = f" ({error.args[0].name()})" if error is not None and isinstance(error.args[0], KafkaError) else ""
-    return BrokerUnavailable(
-        f"Kafka does not answer{said} — see that it runs and that HUB_BROKERS names it, then try again"
-    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from hub.settings import settings
-
-if TYPE_CHECKING:
-    from hub.discovery.law import Law
 
 EXAMPLES: Final = 5
 """Alert ids shown of each kind of difference; they name no person."""
@@ -43,7 +40,7 @@ def build() -> None:
     from hub.streams.activation import Gate, held_by
     from hub.streams.admin import create_topics
     from hub.streams.generations import group_of
-    from hub.streams.stages import next_stages
+    from hub.streams.stages import law_of, next_stages
     from hub.streams.topics import topics_of
     from hub.streams.upgrade import written_layout
     from hub.streams.worker import prepare, run, standing
@@ -52,7 +49,7 @@ def build() -> None:
     stop = stop_event()
     chosen = settings()
     _refuse_first(chosen.generation)
-    law = _law()
+    law = law_of(chosen)
     for name in create_topics(chosen, topics_of(chosen.generation)):
         click.echo(f"made {name}", err=True)
     gate = Gate(chosen, held_by(law, chosen.generation, building=True))
@@ -72,10 +69,11 @@ def compare(examples: int) -> None:
     from rich.table import Table
 
     from hub.streams.generations import compare as compare_generations
+    from hub.streams.stages import law_of
 
     chosen = settings()
     _refuse_first(chosen.generation)
-    found = compare_generations(chosen, _law(), chosen.generation)
+    found = compare_generations(chosen, law_of(chosen), chosen.generation)
     grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
     for alert in found.alerts:
         grouped[alert.rule, alert.state].append(alert.alert_id)
@@ -104,6 +102,7 @@ def switch(abandon: bool) -> None:
     """
     from hub.streams.generations import abandon as abandon_switch
     from hub.streams.generations import switch as switch_generation
+    from hub.streams.stages import law_of
 
     chosen = settings()
     if abandon:
@@ -111,7 +110,7 @@ def switch(abandon: bool) -> None:
         click.echo(f"generation {active.generation if active else 0} is the active one")
         return
     _refuse_first(chosen.generation)
-    active = switch_generation(chosen, _law(), chosen.generation, lambda text: click.echo(text, err=True))
+    active = switch_generation(chosen, law_of(chosen), chosen.generation, lambda text: click.echo(text, err=True))
     click.echo(f"generation {active.generation} is active: start `hub worker` with HUB_GENERATION={active.generation}")
 
 
@@ -119,15 +118,10 @@ def switch(abandon: bool) -> None:
 def status() -> None:
     """Which generation is active, and whether another one is taking over."""
     from hub.domain.times import local_moment
-    from hub.streams.activation import read
-    from hub.streams.codec import Codec
+    from hub.streams.activation import current
 
     chosen = settings()
-    codec = Codec(chosen.registry_url)
-    try:
-        active = read(chosen, codec)
-    finally:
-        codec.close()
+    active = current(chosen)
     if active is None:
         click.echo("nothing was activated yet: generation 0 will be")
         return
@@ -143,10 +137,3 @@ def _refuse_first(generation: int) -> None:
 
     if generation == 0:
         raise ConfigurationError("generation 0 is the first and is not built — set HUB_GENERATION to the next one")
-
-
-def _law() -> Law:
-    from hub.discovery.law import catalogue_law
-    from hub.packs import load_book
-
-    return catalogue_law(load_book(overlay=settings().overlay or None))

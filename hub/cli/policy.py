@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hub.settings import settings
-
-if TYPE_CHECKING:
-    from hub.discovery.law import Law
 
 
 @click.group(name="policy")
@@ -40,10 +35,11 @@ def show() -> None:
     from hub.packs import load_book
     from hub.policy.parameters import KEYS
     from hub.streams.activation import held_by
+    from hub.streams.stages import law_of
 
     chosen = settings()
     book = load_book(overlay=chosen.overlay or None)
-    held = held_by(_law(), chosen.generation)
+    held = held_by(law_of(chosen), chosen.generation)
     today = local_date(Clock(chosen).now_ms())
     policy = book.for_region(chosen.region)
     click.echo(f"policy   {held.policy_hash}")
@@ -64,16 +60,12 @@ def status() -> None:
       hub policy status
     """
     from hub.domain.times import local_moment
-    from hub.streams.activation import held_by, read, refusal
-    from hub.streams.codec import Codec
+    from hub.streams.activation import current, held_by, refusal
+    from hub.streams.stages import law_of
 
     chosen = settings()
-    codec = Codec(chosen.registry_url)
-    try:
-        active = read(chosen, codec)
-    finally:
-        codec.close()
-    held = held_by(_law(), chosen.generation)
+    active = current(chosen)
+    held = held_by(law_of(chosen), chosen.generation)
     if active is None:
         click.echo("nothing was activated yet — the first worker activates what it holds")
         click.echo(f"held here   policy {held.policy_hash}, reads {held.reads}, generation {held.generation}")
@@ -100,21 +92,15 @@ def activate() -> None:
     """
     from hub.streams.activation import activate_policy, held_by
     from hub.streams.codec import Codec
+    from hub.streams.stages import law_of
 
     chosen = settings()
     codec = Codec(chosen.registry_url)
     try:
-        before, after = activate_policy(chosen, codec, held_by(_law(), chosen.generation))
+        before, after = activate_policy(chosen, codec, held_by(law_of(chosen), chosen.generation))
     finally:
         codec.close()
     if before == after:
         click.echo(f"policy {after.policy_hash} is the active one already")
     else:
         click.echo(f"policy {after.policy_hash} is active, was {before.policy_hash if before else 'none'}")
-
-
-def _law() -> Law:
-    from hub.discovery.law import catalogue_law
-    from hub.packs import load_book
-
-    return catalogue_law(load_book(overlay=settings().overlay or None))

@@ -85,17 +85,15 @@ def command(workers: int) -> None:
 
 def work() -> None:
     """Be one worker, until told to stop."""
-    from hub.discovery.law import catalogue_law
     from hub.ops.announce import announce
     from hub.ops.health import HealthServer
     from hub.ops.logs import configure
     from hub.ops.shutdown import stop_event
     from hub.ops.supervisor import end_with_parent
-    from hub.packs import load_book
     from hub.store.db import migrate
     from hub.streams.activation import Gate, held_by
     from hub.streams.generations import group_of
-    from hub.streams.stages import stages_taking_over
+    from hub.streams.stages import law_of, stages_taking_over
     from hub.streams.upgrade import written_layout
     from hub.streams.worker import prepare, restoring, run, standing
 
@@ -103,7 +101,7 @@ def work() -> None:
     configure(chosen.client_id.removeprefix("hub-"))
     stop = stop_event()
     end_with_parent()
-    law = catalogue_law(load_book(overlay=chosen.overlay or None))
+    law = law_of(chosen)
     written = written_layout(chosen)
     gate = Gate(chosen, held_by(law, chosen.generation)._replace(state_codec=written))
     stages = stages_taking_over(chosen, law, chosen.generation, written)

@@ -27,7 +27,8 @@ from hub.errors import BrokerUnavailable, NotActive
 from hub.ops.logs import logger
 from hub.settings import Settings
 from hub.streams.codec import Codec
-from hub.streams.producers import COMMON
+from hub.streams.producers import COMMON, FENCING
+from hub.streams.reading import reader, silent
 from hub.streams.topics import POLICY
 
 KEY: Final = "deployment"
@@ -41,7 +42,6 @@ ANSWER_S: Final = 30.0
 ATTEMPTS: Final = 5
 """How often a write is tried again when another one came in between."""
 
-_FENCING: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 _log = logger("streams")
 
 
@@ -143,7 +143,7 @@ class Gate:
     def look(self) -> None:
         """Take in what has come since the last look, without waiting for the broker. NotActive."""
         if self._following is None:
-            self._following = _consumer(self._settings, "hub-policy-follow")
+            self._following = reader(self._settings, "hub-policy-follow")
             self._following.assign([TopicPartition(POLICY.name, 0, OFFSET_BEGINNING)])
         newest: bytes | None = None
         for message in self._following.consume(100, timeout=0):
@@ -179,7 +179,7 @@ def activation(held: Held, by: str, switching_to: int | None = None) -> Activati
 
 def read(settings: Settings, codec: Codec) -> Activation | None:
     """What is active now: the topic is read to its end. None when nothing was ever activated; BrokerUnavailable."""
-    consumer = _consumer(settings, "hub-policy-read")
+    consumer = reader(settings, "hub-policy-read")
     newest: bytes | None = None
     deadline = time.monotonic() + ANSWER_S
     try:
@@ -194,11 +194,20 @@ def read(settings: Settings, codec: Codec) -> Activation | None:
                 elif failure.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise BrokerUnavailable(f"{POLICY.name} does not exist — run `hub topics create`, then start again")
             if time.monotonic() > deadline:
-                raise _silent()
+                raise silent(settings)
     except KafkaException as error:
-        raise _silent() from error
+        raise silent(settings) from error
     finally:
         consumer.close()
+
+
+def current(settings: Settings) -> Activation | None:
+    """The same for one look."""
+    codec = Codec(settings.registry_url)
+    try:
+        return read(settings, codec)
+    finally:
+        codec.close()
 
 
 def write(settings: Settings, codec: Codec, change: Callable[[Activation | None], Activation]) -> Activation:
@@ -225,8 +234,8 @@ def write(settings: Settings, codec: Codec, change: Callable[[Activation | None]
             producer.produce(POLICY.name, codec.encode(POLICY.name, after), KEY)
             producer.commit_transaction(ANSWER_S)
         except KafkaException as error:
-            if error.args[0].code() not in _FENCING:
-                raise _silent() from error
+            if error.args[0].code() not in FENCING:
+                raise silent(settings) from error
         else:
             return after
         finally:
@@ -251,26 +260,8 @@ def activate_policy(settings: Settings, codec: Codec, held: Held) -> tuple[Activ
     return seen[-1], after
 
 
-def _consumer(settings: Settings, group: str) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": group,  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-
-
 def _decode(codec: Codec, value: bytes) -> Activation:
     decoded = codec.decode(POLICY.name, value)
     if not isinstance(decoded, Activation):
         raise TypeError(f"{POLICY.name} holds a {type(decoded).__name__}")
     return decoded
-
-
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka does not answer for policy.v1 — see that it runs, then start again")

@@ -16,6 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from hub.errors import BrokerUnavailable, TopologyMismatch
 from hub.settings import Settings
+from hub.streams.reading import silent
 from hub.streams.topics import TOPICS, Topic
 
 TIMEOUT_S: Final = 30.0
@@ -52,7 +53,7 @@ def create_topics(settings: Settings, topics: Iterable[Topic] = TOPICS) -> list[
     try:
         described = admin.list_topics(timeout=TIMEOUT_S)
     except KafkaException as error:
-        raise _away(settings) from error
+        raise silent(settings) from error
     replicas = min(REPLICAS, len(described.brokers))
     missing = [
         NewTopic(
@@ -103,7 +104,7 @@ def check_topics(settings: Settings, topics: Iterable[Topic] = TOPICS, *, admin:
             for resource, future in (admin.describe_configs(resources) if resources else {}).items()
         }
     except KafkaException as error:
-        raise _away(settings) from error
+        raise silent(settings) from error
     wrong = [f"{topic.name} does not exist" for topic in topics if topic.name not in found]
     for topic in present:
         wrong += _differences(topic, len(found[topic.name].partitions), configured[topic.name], settings)
@@ -126,9 +127,3 @@ def _differences(topic: Topic, partitions: int, configured: dict[str, Any], sett
 
 def _admin(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.brokers, "log_level": 3})
-
-
-def _away(settings: Settings) -> BrokerUnavailable:
-    return BrokerUnavailable(
-        f"Kafka at {settings.brokers} does not answer — see that it runs and that HUB_BROKERS names it, then try again"
-    )

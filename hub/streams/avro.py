@@ -3,8 +3,8 @@
 fastavro interprets a schema for each record and hands out dicts, which then become Structs: 120 µs for a contribution,
 most of it walking the schema (docs/decisions/0011-avro-by-generated-code.md). Here the walk happens once: a schema
 becomes the source of one Python function, field after field, that reads or writes this very record. It covers what the
-hub's own schemas use (null, boolean, int, long, string, bytes, date, array, record, union of null and one other); the
-codec keeps fastavro for all else, as where a record was written under another version of the schema, and a test holds
+hub's own schemas use (boolean, int, long, string, bytes, date, array, record, union of null and one other); the codec
+keeps fastavro for all else, as where a record was written under another version of the schema, and a test holds
 the two against each other.
 
 What a Struct's type says beyond Avro is checked here too: a `Literal` field holds one of its values.
@@ -13,6 +13,7 @@ What a Struct's type says beyond Avro is checked here too: a `Literal` field hol
 from __future__ import annotations
 
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
@@ -67,18 +68,20 @@ def shape_of(struct: Any, ranges: Mapping[str, range] | None = None) -> Shape:
     return Shape(struct, attributes, literals, ranges or {}, inner)
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- the walk ---------------------------------------------------------------------------------------------------------
 
 
-class _Reader:
-    """Writes the source of one reader."""
+class _Maker(ABC):
+    """Walks a schema and writes the source of one function. What is done with each type is the subclasses'."""
 
-    def __init__(self) -> None:
+    def __init__(self, **names: Any) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"EPOCH": EPOCH, "day": date.fromordinal, "outside": _outside}
+        self.names: dict[str, Any] = {"EPOCH": EPOCH, **names}
+        self._records: dict[str, Any] = {}
         self._count = 0
 
     def fresh(self, value: Any = None) -> str:
+        """A name not used before, bound to a value if one is given."""
         self._count += 1
         name = f"n{self._count}"
         if value is not None:
@@ -86,10 +89,81 @@ class _Reader:
         return name
 
     def emit(self, depth: int, *lines: str) -> None:
+        """Append lines of source."""
         self.lines += ["    " * depth + line for line in lines]
 
+    def made(self, name: str) -> Any:
+        """The function that was written."""
+        exec("\n".join(self.lines), self.names)  # noqa: S102 - source made here, from schemas of our own
+        return self.names[name]
+
+    def value(self, schema: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """Source for a value of a schema; `at` is the variable it is read into, or the expression that gives it."""
+        if isinstance(schema, list):
+            if len(schema) != 2 or "null" not in schema:
+                raise Unsupported("a union of other things than null and one type")
+            null = schema.index("null")
+            self.union(null, schema[1 - null], at, depth, shape)
+            return
+        if isinstance(schema, str):
+            schema = self._records.get(schema, {"type": schema})
+        kind, logical = schema["type"], schema.get("logicalType")
+        if logical is not None and (kind, logical) != ("int", "date"):
+            raise Unsupported(f"logical type {logical}")
+        match kind:
+            case "int" | "long":
+                self.number(kind, at, depth, dated=logical is not None)
+            case "string" | "bytes":
+                self.text(kind, at, depth)
+            case "boolean":
+                self.boolean(at, depth)
+            case "array":
+                self.array(schema["items"], at, depth, shape)
+            case "record":
+                if shape is None:
+                    raise Unsupported(f"record {schema['name']} has no type here")
+                space = schema.get("namespace")
+                self._records[f"{space}.{schema['name']}" if space else schema["name"]] = schema
+                self.record(schema["fields"], at, depth, shape)
+            case _:
+                raise Unsupported(str(kind))
+
+    @abstractmethod
+    def union(self, null: int, other: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """Null under index `null`, or the other type under the other index."""
+
+    @abstractmethod
+    def number(self, kind: str, at: str, depth: int, *, dated: bool) -> None:
+        """An int or long; `dated`: days that stand for a date."""
+
+    @abstractmethod
+    def text(self, kind: str, at: str, depth: int) -> None:
+        """A string or bytes."""
+
+    @abstractmethod
+    def boolean(self, at: str, depth: int) -> None:
+        """A boolean."""
+
+    @abstractmethod
+    def array(self, items: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """An array; `shape` is that of records in it."""
+
+    @abstractmethod
+    def record(self, fields: Any, at: str, depth: int, shape: Shape) -> None:
+        """A record."""
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+class _Reader(_Maker):
+    """`read(d, i)`: the bytes, and where the record begins."""
+
+    def __init__(self) -> None:
+        super().__init__(day=date.fromordinal, outside=_outside)
+
     def varint(self, depth: int) -> None:
-        """Leaves the unsigned number in `b`."""
+        """Leaves an unsigned number in `b`."""
         self.emit(
             depth,
             "b = d[i]; i += 1",
@@ -101,98 +175,69 @@ class _Reader:
             "    if s > 63: outside('a number of more than 64 bits')",
         )
 
-    def value(self, schema: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        """Reads a value of a schema into a variable."""
-        kind = schema if isinstance(schema, str) else schema.get("type") if isinstance(schema, dict) else "union"
-        if isinstance(schema, str) and schema in named:
-            schema, kind = named[schema], "record"
-        if kind in ("int", "long"):
-            self.varint(depth)
-            dated = isinstance(schema, dict) and schema.get("logicalType") == "date"
-            self._refuse_logical(schema, dated)
-            number = "(b >> 1) ^ -(b & 1)"
-            self.emit(depth, f"{into} = day(({number}) + EPOCH)" if dated else f"{into} = {number}")
-        elif kind in ("string", "bytes"):
-            self._refuse_logical(schema, False)
-            self.varint(depth)
-            text = ".decode()" if kind == "string" else ""
-            self.emit(
-                depth, "if b & 1: outside('a length below zero')", f"j = i + (b >> 1); {into} = d[i:j]{text}; i = j"
-            )
-        elif kind == "boolean":
-            self.emit(depth, "b = d[i]; i += 1", "if b > 1: outside('a boolean that is neither')", f"{into} = b == 1")
-        elif kind == "null":
-            self.emit(depth, f"{into} = None")
-        elif kind == "union":
-            self._union(schema, into, depth, shape, named)
-        elif kind == "array":
-            self._array(schema["items"], into, depth, shape, named)
-        elif kind == "record":
-            self._record(schema, into, depth, shape, named)
-        else:
-            raise Unsupported(str(kind))
-
-    @staticmethod
-    def _refuse_logical(schema: Any, known: bool) -> None:
-        if isinstance(schema, dict) and "logicalType" in schema and not known:
-            raise Unsupported(f"logical type {schema['logicalType']}")
-
-    def _union(self, schema: list[Any], into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        if len(schema) != 2 or "null" not in schema:
-            raise Unsupported("a union of other things than null and one type")
-        null = schema.index("null")
-        self.emit(depth, "b = d[i]; i += 1", f"if b == {2 * null}: {into} = None", f"elif b == {2 - 2 * null}:")
-        self.value(schema[1 - null], into, depth + 1, shape, named)
+    def union(self, null: int, other: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """The index first."""
+        self.emit(depth, "b = d[i]; i += 1", f"if b == {2 * null}: {at} = None", f"elif b == {2 - 2 * null}:")
+        self.value(other, at, depth + 1, shape)
         self.emit(depth, "else: outside('a branch the union lacks')")
 
-    def _array(self, items: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        rows, left, one = self.fresh(), self.fresh(), self.fresh()
-        self.emit(depth, f"if d[i] == 0: {into} = (); i += 1", "else:", f"    {rows} = []", "    while True:")
-        self.varint(depth + 2)
-        self.emit(
-            depth + 2,
-            f"{left} = (b >> 1) ^ -(b & 1)",
-            f"if {left} == 0: break",
-            f"if {left} < 0:",
-            f"    {left} = -{left}",
-        )
-        self.varint(depth + 3)  # the block's size in bytes, for readers that skip it
-        self.emit(depth + 2, f"for _ in range({left}):")
-        self.value(items, one, depth + 3, shape, named)
-        self.emit(depth + 3, f"{rows}.append({one})")
-        self.emit(depth + 1, f"{into} = tuple({rows})")
+    def number(self, kind: str, at: str, depth: int, *, dated: bool) -> None:
+        """Zigzag."""
+        self.varint(depth)
+        number = "(b >> 1) ^ -(b & 1)"
+        self.emit(depth, f"{at} = day(({number}) + EPOCH)" if dated else f"{at} = {number}")
 
-    def _record(self, schema: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        if shape is None:
-            raise Unsupported(f"record {schema['name']} has no type here")
-        _name(schema, named)
-        fields = []
-        for field in schema["fields"]:
+    def text(self, kind: str, at: str, depth: int) -> None:
+        """Its length first."""
+        self.varint(depth)
+        decoded = ".decode()" if kind == "string" else ""
+        self.emit(depth, "if b & 1: outside('a length below zero')", f"j = i + (b >> 1); {at} = d[i:j]{decoded}; i = j")
+
+    def boolean(self, at: str, depth: int) -> None:
+        """One byte."""
+        self.emit(depth, "b = d[i]; i += 1", "if b > 1: outside('a boolean that is neither')", f"{at} = b == 1")
+
+    def array(self, items: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """Blocks until an empty one. A count below zero is followed by the block's size, for readers that skip it."""
+        rows, left, one = self.fresh(), self.fresh(), self.fresh()
+        self.emit(depth, f"if d[i] == 0: {at} = (); i += 1", "else:", f"    {rows} = []", "    while True:")
+        self.varint(depth + 2)
+        self.emit(depth + 2, f"{left} = (b >> 1) ^ -(b & 1)", f"if {left} == 0: break", f"if {left} < 0:")
+        self.emit(depth + 3, f"{left} = -{left}")
+        self.varint(depth + 3)
+        self.emit(depth + 2, f"for _ in range({left}):")
+        self.value(items, one, depth + 3, shape)
+        self.emit(depth + 3, f"{rows}.append({one})")
+        self.emit(depth + 1, f"{at} = tuple({rows})")
+
+    def record(self, fields: Any, at: str, depth: int, shape: Shape) -> None:
+        """Its fields, what their types say beyond Avro, and the value made of them."""
+        given = []
+        for field in fields:
             name, variable = field["name"], self.fresh()
-            self.value(field["type"], variable, depth, shape.inner.get(name), named)
+            self.value(field["type"], variable, depth, shape.inner.get(name))
             if name in shape.literals:
                 self.emit(depth, f"if {variable} not in {self.fresh(shape.literals[name])}: outside('{name}')")
             if name in shape.ranges:
                 allowed = shape.ranges[name]
                 check = f"not {allowed.start} <= {variable} < {allowed.stop}"
                 self.emit(depth, f"if {variable} is not None and {check}: outside('{name}')")
-            fields.append(f"{name}={variable}")
-        self.emit(depth, f"{into} = {self.fresh(shape.make)}({', '.join(fields)})")
+            given.append(f"{name}={variable}")
+        self.emit(depth, f"{at} = {self.fresh(shape.make)}({', '.join(given)})")
 
 
 def compile_reader(schema: Any, shape: Shape) -> Read:
     """A function that reads one record of a schema; it must end where the bytes end. Unsupported."""
-    made = _Reader()
-    made.emit(0, "def read(d, i):")
-    made.value(schema, "v", 1, shape, {})
-    made.emit(
+    maker = _Reader()
+    maker.emit(0, "def read(d, i):")
+    maker.value(schema, "v", 1, shape)
+    maker.emit(
         1,
         "if i > len(d): raise IndexError('the bytes end too soon')",
         "if i < len(d): outside('bytes behind the record')",
         "return v",
     )
-    exec("\n".join(made.lines), made.names)  # noqa: S102 - source made above, from schemas of our own
-    read: Read = made.names["read"]
+    read: Read = maker.made("read")
     return read
 
 
@@ -223,92 +268,59 @@ def _small_int(value: int) -> bytes:
     return varint(value)
 
 
-class _Writer(_Reader):
-    """Writes the source of one writer."""
+class _Writer(_Maker):
+    """`write(v, out)`: the value, and the bytearray it is appended to."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.names |= {"B": _BYTES, "long": varint, "int32": _small_int, "EPOCH": EPOCH}
+        super().__init__(B=_BYTES, long=varint, int=_small_int)
 
-    def number(self, expression: str, depth: int, function: str = "long") -> None:
-        self.emit(
-            depth, f"n = {expression}", f"out += B[n] if {-_SMALL} <= n < {_SMALL} else {function}(n)"
-        )  # fmt: skip
+    def _number(self, expression: str, depth: int, kind: str = "long") -> None:
+        self.emit(depth, f"n = {expression}", f"out += B[n] if {-_SMALL} <= n < {_SMALL} else {kind}(n)")
 
-    def value(self, schema: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        """Appends the value that an expression gives."""
-        kind = schema if isinstance(schema, str) else schema.get("type") if isinstance(schema, dict) else "union"
-        if isinstance(schema, str) and schema in named:
-            schema, kind = named[schema], "record"
-        if kind in ("int", "long"):
-            dated = isinstance(schema, dict) and schema.get("logicalType") == "date"
-            self._refuse_logical(schema, dated)
-            self.number(f"{into}.toordinal() - EPOCH" if dated else into, depth, "int32" if kind == "int" else "long")
-        elif kind in ("string", "bytes"):
-            self._refuse_logical(schema, False)
-            self.emit(depth, f"e = {into}.encode()" if kind == "string" else f"e = bytes(memoryview({into}))")
-            self.number("len(e)", depth)
-            self.emit(depth, "out += e")
-        elif kind == "boolean":
-            self.emit(depth, f"out += {{True: B[-1], False: B[0]}}[{into}]")
-        elif kind == "null":
-            pass
-        elif kind == "union":
-            self._union(schema, into, depth, shape, named)
-        elif kind == "array":
-            self._array(schema["items"], into, depth, shape, named)
-        elif kind == "record":
-            self._record(schema, into, depth, shape, named)
-        else:
-            raise Unsupported(str(kind))
-
-    def _union(self, schema: list[Any], into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        if len(schema) != 2 or "null" not in schema:
-            raise Unsupported("a union of other things than null and one type")
-        null = schema.index("null")
+    def union(self, null: int, other: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """The index first."""
         held = self.fresh()
-        self.emit(
-            depth, f"{held} = {into}", f"if {held} is None: out += B[{null}]", "else:", f"    out += B[{1 - null}]"
-        )
-        self.value(schema[1 - null], held, depth + 1, shape, named)
+        self.emit(depth, f"{held} = {at}", f"if {held} is None: out += B[{null}]", "else:", f"    out += B[{1 - null}]")
+        self.value(other, held, depth + 1, shape)
 
-    def _array(self, items: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
+    def number(self, kind: str, at: str, depth: int, *, dated: bool) -> None:
+        """Zigzag."""
+        self._number(f"{at}.toordinal() - EPOCH" if dated else at, depth, kind)
+
+    def text(self, kind: str, at: str, depth: int) -> None:
+        """Its length first."""
+        self.emit(depth, f"e = {at}.encode()" if kind == "string" else f"e = bytes(memoryview({at}))")
+        self._number("len(e)", depth)
+        self.emit(depth, "out += e")
+
+    def boolean(self, at: str, depth: int) -> None:
+        """One byte."""
+        self.emit(depth, f"out += {{True: B[-1], False: B[0]}}[{at}]")
+
+    def array(self, items: Any, at: str, depth: int, shape: Shape | None) -> None:
+        """One block, then the empty one."""
         rows, one = self.fresh(), self.fresh()
-        self.emit(depth, f"{rows} = {into}", f"if {rows}:")
-        self.number(f"len({rows})", depth + 1)
+        self.emit(depth, f"{rows} = {at}", f"if {rows}:")
+        self._number(f"len({rows})", depth + 1)
         self.emit(depth + 1, f"for {one} in {rows}:")
-        before = len(self.lines)
-        self.value(items, one, depth + 2, shape, named)
-        if len(self.lines) == before:
-            self.emit(depth + 2, "pass")
+        self.value(items, one, depth + 2, shape)
         self.emit(depth, "out += B[0]")
 
-    def _record(self, schema: Any, into: str, depth: int, shape: Shape | None, named: dict[str, Any]) -> None:
-        if shape is None:
-            raise Unsupported(f"record {schema['name']} has no type here")
-        _name(schema, named)
-        for field in schema["fields"]:
+    def record(self, fields: Any, at: str, depth: int, shape: Shape) -> None:
+        """Its fields."""
+        for field in fields:
             name, variable = field["name"], self.fresh()
-            expression = shape.attributes[name].replace("v.", f"{into}.", 1)
-            self.emit(depth, f"{variable} = {expression}")
-            self.value(field["type"], variable, depth, shape.inner.get(name), named)
+            self.emit(depth, f"{variable} = {shape.attributes[name].replace('v.', f'{at}.', 1)}")
+            self.value(field["type"], variable, depth, shape.inner.get(name))
 
 
 def compile_writer(schema: Any, shape: Shape) -> Write:
     """A function that appends one record of a schema to a bytearray. Unsupported."""
-    made = _Writer()
-    made.emit(0, "def write(v, out):")
-    made.value(schema, "v", 1, shape, {})
-    exec("\n".join(made.lines), made.names)  # noqa: S102 - source made above, from schemas of our own
-    write: Write = made.names["write"]
+    maker = _Writer()
+    maker.emit(0, "def write(v, out):")
+    maker.value(schema, "v", 1, shape)
+    write: Write = maker.made("write")
     return write
-
-
-def _name(schema: Any, named: dict[str, Any]) -> None:
-    """Remember a record under its full name, by which the schema may speak of it again."""
-    name = schema["name"]
-    space = schema.get("namespace")
-    named[name if "." in name or not space else f"{space}.{name}"] = schema
 
 
 def plain(schema: Any) -> Any:

@@ -43,7 +43,9 @@ from hub.streams.avro import Read, Shape, Unsupported, Write, compile_reader, co
 from hub.streams.schemas import UNREACHABLE, load_schemas, registry_client, subject_of, unavailable
 from hub.streams.topics import plain_name
 
-_FRAME: Final = struct.Struct(">bI")
+FRAME: Final = struct.Struct(">bI")
+"""What a value begins with: MAGIC and the schema's id."""
+
 MAGIC: Final = 0
 
 MESSAGES: Final[dict[str, type[Any]]] = {
@@ -110,13 +112,13 @@ class Codec:
             topic = plain_name(topic)
         if not data or data[0] != MAGIC:
             raise _fault(topic, "bad_magic", f"{len(data)} bytes")
-        if len(data) < _FRAME.size:
+        if len(data) < FRAME.size:
             raise _fault(topic, "truncated", f"{len(data)} bytes")
-        schema_id = _FRAME.unpack_from(data)[1]
+        schema_id = FRAME.unpack_from(data)[1]
         read, schema = self._readers.get((topic, schema_id)) or self._reader(topic, schema_id)
         try:
             if read is not None:
-                value: Event | Message = read(data, _FRAME.size)
+                value: Event | Message = read(data, FRAME.size)
                 return value
             return self._resolved(topic, schema, data)
         except (EOFError, IndexError) as error:
@@ -128,7 +130,7 @@ class Codec:
     def _resolved(self, topic: str, schema: Any, data: bytes) -> Event | Message:
         """A record written under another version of the schema than this release's own."""
         stream = BytesIO(data)
-        stream.seek(_FRAME.size)
+        stream.seek(FRAME.size)
         body = fastavro.schemaless_reader(stream, schema, self._own[topic])
         if stream.tell() != len(data):
             raise ValueError("bytes behind the record")
@@ -157,7 +159,7 @@ class Codec:
             raise unavailable(self._url) from error
         schema = msgspec.json.decode(registered.schema.schema_str or "null")
         write = writer_of(topic) if _same(topic, schema) else None
-        made = _Writer(_FRAME.pack(MAGIC, registered.schema_id), write, fastavro.parse_schema(schema))
+        made = _Writer(FRAME.pack(MAGIC, registered.schema_id), write, fastavro.parse_schema(schema))
         self._writers[named] = made
         return made
 

@@ -19,7 +19,7 @@ from confluent_kafka import Producer as KafkaProducer
 from hub.errors import BrokerUnavailable, Fenced, SchemaError
 from hub.settings import Settings
 from hub.streams import metrics
-from hub.streams.producers import COMMON
+from hub.streams.producers import COMMON, FENCING
 from hub.streams.state import OFFSETS, Slot, encode_offsets
 from hub.streams.topics import LARGE_BYTES
 
@@ -28,8 +28,6 @@ COMMIT_TIMEOUT_S: Final = 30.0
 
 OPEN_TIMEOUT_S: Final = 60.0
 """Longest wait for an id: the broker first ends the transaction that a former owner left open."""
-
-_FENCING: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 Passing = Callable[[str], None]
 """Called at named points of the protocol. Nothing in production; a fault test widens or ends a process there."""
@@ -147,7 +145,7 @@ class Writer:
         """Turn a failure into one of ours, by what it says. The transaction is left to the next owner to end."""
         cause = error.args[0]
         name = f"{self.slot.stage}, partition {self.slot.partition}"
-        if cause.code() in _FENCING:
+        if cause.code() in FENCING:
             raise Fenced(
                 f"another process took {name} over, or this one was suspended within a commit — it stops; nothing it "
                 "had not committed is visible, and it may be started again"

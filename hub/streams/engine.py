@@ -19,12 +19,13 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from hub.discovery.shapes import StepResult
-from hub.domain.messages import Alert, Event, Quarantined, Review
+from hub.domain.messages import Event, Quarantined, Review
 from hub.domain.times import local_date
 from hub.errors import TopologyMismatch
 from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.streams import metrics
+from hub.streams.accounts import count_in, show_waiting, tell_result
 from hub.streams.commit import Outgoing, Passing, Writer, unhindered
 from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Taken, Values
 from hub.streams.places import Places
@@ -98,9 +99,6 @@ class Engine:
         self.epoch = 0
         self.ready = False
         self.doing: tuple[str, Slot] | None = None
-        self._reviewed: dict[Slot, float] = {}  # when a slot was last reviewed, by the monotonic clock
-        self._committing: dict[Slot, Folded] = {}
-        self._committers = ThreadPoolExecutor(COMMITTERS, thread_name_prefix="commit")
         """The step of a batch under way and its slot, for the watchdog; None between two batches."""
         self.batches = 0
         """Batches processed or dropped since the start, for the watchdog."""
@@ -116,6 +114,10 @@ class Engine:
         self._intake = Intake(codec, sealer, settings.partitions, keys)
         self._places = Places(settings)
         self._owned: dict[Slot, Owned] = {}
+        self._committing: dict[Slot, Folded] = {}
+        self._committers = ThreadPoolExecutor(COMMITTERS, thread_name_prefix="commit")
+        self._reviewed: dict[Slot, float] = {}  # when a slot was last reviewed, by the monotonic clock
+        self._failed: dict[Slot, set[str]] = defaultdict(set)  # keys whose review defeats the step
         self._newest: dict[tuple[str, int], int] = {}  # (topic, partition) → timestamp of the newest record taken in
         for stage in stages:
             for gauge in (metrics.PARTITIONS, metrics.RESTORING, metrics.STATES, metrics.WAITING):
@@ -151,7 +153,8 @@ class Engine:
         for slot in self._owned.keys() - set(kept):
             owned = self._owned.pop(slot)
             owned.close()
-            self._count(slot.stage, owned.state, -1)
+            self._failed.pop(slot, None)
+            count_in(slot.stage, owned.state, -1)
         self._newest = {place: at for place, at in self._newest.items() if self._slot(*place) in self._owned}
 
     def prepare(self, wanted: Iterable[Slot], cancelled: threading.Event) -> dict[Slot, Owned] | None:
@@ -196,7 +199,7 @@ class Engine:
         """Own prepared slots from now on."""
         for slot, owned in fresh.items():
             self._owned[slot] = owned
-            self._count(slot.stage, owned.state, 1)
+            count_in(slot.stage, owned.state, 1)
         self.ready = True
 
     def positions(self) -> dict[tuple[str, int], int]:
@@ -243,7 +246,8 @@ class Engine:
                 before = len(state)
                 state.apply(folded.result.changes, folded.encoded, folded.offsets, folded.result.counts, position)
                 metrics.STATES.labels(slot.stage).inc(len(state) - before)
-                self._tell(slot.stage, folded.result)
+                self._failed[slot].difference_update(folded.result.changes)
+                tell_result(slot.stage, folded.result, self._clock.now_ms())
                 folded.settled()
         finally:
             self._committing.clear()
@@ -307,7 +311,9 @@ class Engine:
     def _review(self, slot: Slot, today: date) -> bool:
         """Reviews of one slot. Whether more are left."""
         state = self._owned[slot].state
-        due: list[Review] = state.reviews.due(today, REVIEW_BUDGET)
+        failed = self._failed[slot]
+        due = [one for one in state.reviews.due(today, REVIEW_BUDGET + len(failed)) if one.home not in failed]
+        del due[REVIEW_BUDGET:]
         swept = list(islice(state.stale, REVIEW_BUDGET - len(due)))
         takeover = state.stage.takeover
         missing = takeover.missing(slot.partition, REVIEW_BUDGET - len(due) - len(swept)) if takeover else []
@@ -326,23 +332,17 @@ class Engine:
             self._fold(slot, Taken([], [], []), {TAKEN_OVER: 1})
             self.settle()
             takeover.end(slot.partition)
-        if state.restated and state.stale.done:
+        if state.restated and state.stale.done and not failed:
             self._fold(slot, Taken([], [], []), {RESTATED: 0})
             self.settle()
         return len(reviews) >= REVIEW_BUDGET or not state.stale.done
 
     def observe(self, behind: Mapping[tuple[str, int], int]) -> None:
         """Set the gauges that are looked up rather than moved; `behind`: records not yet read by (topic, partition)."""
-        waiting_reviews = dict.fromkeys(self.stages, 0)
+        waiting = dict.fromkeys(self.stages, 0)
         for slot, owned in self._owned.items():
-            waiting_reviews[slot.stage] += len(owned.state.reviews)
-        for stage, number in waiting_reviews.items():
-            metrics.WAITING.labels(stage).set(number)
-        now = time.time_ns() // 1_000_000  # record timestamps are the producers' system clocks, rehearsal or not
-        for (topic, partition), waiting in behind.items():
-            age = max(0, now - self._newest.get((topic, partition), now)) if waiting else 0
-            metrics.LAG_RECORDS.labels(topic, partition).set(waiting)
-            metrics.LAG_SECONDS.labels(topic, partition).set(age / 1000)
+            waiting[slot.stage] += len(owned.state.reviews)
+        show_waiting(waiting, behind, self._newest)
 
     def _fold(
         self,
@@ -387,35 +387,15 @@ class Engine:
         return result, outputs, {key: stage.encode(value) for key, value in result.changes.items()}
 
     def _defeated(self, slot: Slot, taken: Taken, place: int, error: Exception) -> Quarantined | None:
-        """A record that the step could not fold, put aside; None for a review, tried again at the next start."""
+        """A record that the step could not fold, put aside. None for a review: it waits for the next start, or until
+        its state changes, and what is said of regions is looked through again then.
+        """
         tell(slot.stage, error)
         if not taken.records:
+            self._failed[slot].add(taken.values[place].home)
             metrics.UNREVIEWED.labels(slot.stage).inc()
             return None
         return self._intake.defeated(taken.records[place], taken.values[place], error)
-
-    def _tell(self, stage: str, result: StepResult[Any]) -> None:
-        for name, change in result.counts.items():
-            if name.startswith("record:"):
-                metrics.OUTCOMES.labels(stage, name.removeprefix("record:")).inc(change)
-            else:
-                metrics.standing(name, change)
-        now = self._clock.now_ms()
-        for output in result.outputs:
-            value = output.value
-            if isinstance(value, Alert):
-                metrics.ALERTS.labels(value.rule, value.state).inc()
-                if value.caused_at is not None:
-                    metrics.END_TO_END.observe(max(0, now - value.caused_at) / 1000)
-        for topic, number in Counter(output.topic for output in result.outputs).items():
-            metrics.OUTPUTS.labels(stage, topic).inc(number)
-
-    @staticmethod
-    def _count(stage: str, state: PartitionState, sign: int) -> None:
-        metrics.PARTITIONS.labels(stage).inc(sign)
-        metrics.STATES.labels(stage).inc(sign * len(state))
-        for name, number in state.standing.items():
-            metrics.standing(name, sign * number)
 
     def _slot(self, topic: str, partition: int) -> Slot | None:
         stage = self._stage_of.get(topic)

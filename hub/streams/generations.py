@@ -14,21 +14,23 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from hub.discovery.law import Law
 from hub.domain.messages import Activation, Alert, Conflict, Review
-from hub.errors import BrokerUnavailable, ConfigurationError, NotActive
+from hub.errors import ConfigurationError, NotActive
 from hub.ops.clock import Clock
 from hub.settings import Settings
 from hub.streams import activation
 from hub.streams.codec import Codec
 from hub.streams.commit import Writer
+from hub.streams.reading import ends_of, reader, silent
 from hub.streams.restore import restore
 from hub.streams.stage import Stage
 from hub.streams.stages import stage_names, stages_taking_over
@@ -180,14 +182,7 @@ def _give_up(now: Activation | None) -> Activation:
 
 
 def _changed(now: Activation, switching_to: int | None, by: str) -> Activation:
-    return Activation(
-        policy_hash=now.policy_hash,
-        reads=now.reads,
-        generation=now.generation,
-        switching_to=switching_to,
-        by=by,
-        activated_at=time.time_ns() // 1_000_000,
-    )
+    return msgspec.structs.replace(now, switching_to=switching_to, by=by, activated_at=time.time_ns() // 1_000_000)
 
 
 def _refuse_laggard(settings: Settings, generation: int) -> None:
@@ -217,7 +212,7 @@ def _catch_up(settings: Settings, generation: int) -> None:
     deadline = time.monotonic() + CATCH_UP_S
     contributions = of_generation(CONTRIBUTIONS, generation).name
     for topics in ([topic.name for topic in SOURCE_TOPICS], [contributions, DISPOSITIONS.name]):
-        ends = _ends(settings, topics)
+        ends = ends_of(settings, topics)
         while unread := _unread(settings, group_of(generation), ends, BEARABLE):
             if time.monotonic() > deadline:
                 raise NotActive(
@@ -231,21 +226,7 @@ def _catch_up(settings: Settings, generation: int) -> None:
 def _behind(settings: Settings, generation: int, limit: int) -> dict[str, int]:
     topics = [topic.name for topic in SOURCE_TOPICS]
     topics += [of_generation(CONTRIBUTIONS, generation).name, DISPOSITIONS.name]
-    return _unread(settings, group_of(generation), _ends(settings, topics), limit)
-
-
-def _ends(settings: Settings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-    consumer = _consumer(settings, "hub-generation")
-    try:
-        return {
-            (topic, partition): consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)[1]
-            for topic in topics
-            for partition in range(settings.partitions)
-        }
-    except KafkaException as error:
-        raise _silent() from error
-    finally:
-        consumer.close()
+    return _unread(settings, group_of(generation), ends_of(settings, topics), limit)
 
 
 def _unread(settings: Settings, group: str, ends: Ends, limit: int) -> dict[str, int]:
@@ -254,7 +235,7 @@ def _unread(settings: Settings, group: str, ends: Ends, limit: int) -> dict[str,
     What a worker tells its group is never ahead of its state, and some seconds behind it. Commit markers are no
     records, so positions cannot be compared: what lies between is read.
     """
-    consumer = _consumer(settings, group)
+    consumer = reader(settings, group)
     try:
         told = consumer.committed([TopicPartition(*place) for place in ends], timeout=ANSWER_S)
         open_places = {
@@ -277,27 +258,9 @@ def _unread(settings: Settings, group: str, ends: Ends, limit: int) -> dict[str,
                 if failure is not None or message.offset() >= ends[place] - 1 or found[place[0]] >= limit:
                     open_places.pop(place, None)
         if open_places:
-            raise _silent()
+            raise silent(settings)
         return {topic: number for topic, number in found.items() if number}
     except KafkaException as error:
-        raise _silent() from error
+        raise silent(settings) from error
     finally:
         consumer.close()
-
-
-def _consumer(settings: Settings, group: str) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": group,  # only asked what it was told; it is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-
-
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka does not answer — see that it runs, then try again")

@@ -6,10 +6,11 @@ registry is not, and ends the process before anything is skipped.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
+
+from aiokafka.partitioner import murmur2
 
 from hub.discovery.person import owner
 from hub.domain.codes import QUARANTINE_REASONS
@@ -24,7 +25,6 @@ MISPLACED_BEARABLE: Final = 20
 """Records of one batch that may lie in a wrong partition before it is a producer's fault and not the records'."""
 
 _LIMIT: Final = {topic.name: topic.max_bytes for topic in TOPICS}
-_WORDS: Final = tuple(struct.Struct(f"<{words}I") for words in range(32))
 _POSITIVE: Final = 0x7FFFFFFF  # Java's and librdkafka's murmur2 partitioners drop the sign
 
 
@@ -63,28 +63,9 @@ class Known(Protocol):
     def __contains__(self, key: str, /) -> bool: ...
 
 
-def murmur2(key: bytes) -> int:
-    """Kafka's 32-bit hash of a key, as Java, librdkafka and aiokafka have it (org.apache.kafka.common.utils.Utils).
-
-    aiokafka's own takes 12 µs for a token of 32 characters, byte by byte; a backfill asks it of each person once.
-    """
-    length = len(key)
-    mixed = 0x9747B28C ^ length
-    whole = length >> 2
-    for word in _WORDS[whole].unpack_from(key) if whole < len(_WORDS) else struct.unpack_from(f"<{whole}I", key):
-        word = word * 0x5BD1E995 & 0xFFFFFFFF
-        word = (word ^ word >> 24) * 0x5BD1E995
-        mixed = (mixed * 0x5BD1E995 ^ word) & 0xFFFFFFFF
-    rest = key[whole << 2 :]
-    if rest:
-        mixed = (mixed ^ int.from_bytes(rest, "little")) * 0x5BD1E995 & 0xFFFFFFFF
-    mixed = (mixed ^ mixed >> 13) * 0x5BD1E995 & 0xFFFFFFFF
-    return mixed ^ mixed >> 15
-
-
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition every producer of the hub puts a key into."""
-    return (murmur2(key) & _POSITIVE) % partitions
+    return int((murmur2(key) & _POSITIVE) % partitions)
 
 
 class Intake:

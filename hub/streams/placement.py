@@ -8,17 +8,17 @@ before the first batch keeps it from starting at all.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from hub.domain.homes import COVERAGE_HOME
-from hub.errors import BrokerUnavailable, TopologyMismatch
+from hub.errors import TopologyMismatch
 from hub.settings import Settings
 from hub.streams.intake import partition_of
+from hub.streams.reading import to_end
 from hub.streams.topics import Topic
 
 GOLDEN_PARTITIONS: Final = 13
@@ -34,7 +34,7 @@ FEW: Final = 3
 """So many misplaced records may be single mistakes, which the worker puts aside one by one."""
 
 TIMEOUT_S: Final = 30.0
-"""How long the look may take: longer than one leader election."""
+"""How long Kafka may be silent: longer than one leader election."""
 
 SPREAD_TOPIC: Final = "source.coverage.v1"
 """Statements on a whole region go to every partition, whatever their key."""
@@ -77,47 +77,7 @@ def check_placement(settings: Settings, topics: Iterable[Topic]) -> None:
         )
 
 
-def _newest(settings: Settings, names: list[str]) -> Iterable[Message]:
+def _newest(settings: Settings, names: list[str]) -> Iterator[Message]:
     """The committed records among the last SAMPLE offsets of every partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-placement",  # required by the client; the group is not joined, nothing is committed
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-    places = {(name, partition) for name in names for partition in range(settings.partitions)}
-    deadline = time.monotonic() + TIMEOUT_S
-    try:
-        consumer.assign([TopicPartition(*place, _TAIL - SAMPLE) for place in places])
-        while places:
-            if time.monotonic() > deadline:
-                raise _away(settings)
-            for message in consumer.consume(1_000, timeout=0.2):
-                failure = message.error()
-                if failure is None:
-                    yield message
-                elif failure.code() == KafkaError._PARTITION_EOF:
-                    place = (message.topic(), message.partition())
-                    # A topic that is being written to has no end that stays, and may be said to have ended twice in
-                    # one go; what came by its first end is enough.
-                    if place in places:
-                        places.discard(place)
-                        consumer.incremental_unassign([TopicPartition(*place)])
-                elif failure.fatal() or not failure.retriable():
-                    raise _away(settings)
-    except KafkaException as error:
-        raise _away(settings) from error
-    finally:
-        consumer.close()
-
-
-def _away(settings: Settings) -> BrokerUnavailable:
-    return BrokerUnavailable(
-        f"Kafka at {settings.brokers} did not say where the newest records lie — see its log, then start again"
-    )
+    places = [TopicPartition(name, at, _TAIL - SAMPLE) for name in names for at in range(settings.partitions)]
+    return to_end(settings, "hub-placement", places, TIMEOUT_S)

@@ -28,6 +28,9 @@ COMMON: Final[dict[str, Any]] = {
     "delivery.timeout.ms": 60_000,
 }
 
+FENCING: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
+"""Error codes by which a broker says that another producer opened the same transactional id since."""
+
 
 class Producer:
     """Sends keyed messages and raises what failed at the next `send` or `flush`."""

@@ -10,18 +10,13 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from hub.errors import BrokerUnavailable, StateFromTheFuture, StateUnreadable
+from hub.errors import StateFromTheFuture, StateUnreadable
 from hub.ops.logs import logger
 from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.progress import LOG_EVERY_S, RestoreProgress
+from hub.streams.reading import CHUNK, SILENCE_S, reader, silent, to_end
 from hub.streams.state import PartitionState
-
-CHUNK: Final = 5_000
-"""Changelog records taken at once during a restore."""
-
-SILENCE_S: Final = 60.0
-"""A restore that hears nothing for this long ends the process: longer than any leader election."""
 
 TOMBSTONES_KEPT_MS: Final = 20 * 3600 * 1000
 """A store that lagged behind for longer is built anew. Kafka keeps the record of a deletion for delete.retention.ms,
@@ -50,42 +45,25 @@ def restore(
     if not by_place:
         return True
     progress = RestoreProgress() if progress is None else progress
-    consumer = _consumer(settings)
+    # A position that is no longer there must not be taken for the end of the log.
+    consumer = reader(settings, "hub-restore", auto_offset_reset="error")
     try:
-        ends = {place: _end(consumer, place, state) for place, state in by_place.items()}
+        ends = {place: _end(settings, consumer, place, state) for place, state in by_place.items()}
         progress.begin({_of(state): ends[place] - state.position for place, state in by_place.items()})
         consumer.assign(
             [TopicPartition(*place, state.position or OFFSET_BEGINNING) for place, state in by_place.items()]
         )
         return _read_to_end(settings, consumer, by_place, ends, cancelled, progress)
     except KafkaException as error:
-        raise _silent() from error
+        raise silent(settings, error) from error
     finally:
         consumer.close()
         progress.end()
 
 
-def _consumer(settings: Settings) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-restore",  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            # A position that is no longer there must not be taken for the end of the log.
-            "auto.offset.reset": "error",
-            # The end of a partition is reported where the reader stands, control records passed; the offset of the
-            # last record delivered would stay short of it behind a commit marker.
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
-
-
-def _end(consumer: Consumer, place: Place, state: PartitionState) -> int:
+def _end(settings: Settings, consumer: Consumer, place: Place, state: PartitionState) -> int:
     """The end of a changelog. A store that cannot be read on from where it stands is told to begin anew."""
-    low, high = _watermarks(consumer, place)
+    low, high = _watermarks(settings, consumer, place)
     behind_s = time.time() - state.written_at / 1000
     if not state.position:
         why = ""
@@ -103,7 +81,7 @@ def _end(consumer: Consumer, place: Place, state: PartitionState) -> int:
     return max(low, high)
 
 
-def _watermarks(consumer: Consumer, place: Place) -> tuple[int, int]:
+def _watermarks(settings: Settings, consumer: Consumer, place: Place) -> tuple[int, int]:
     """First offset and end of a partition, as far as committed. A leader election is waited for."""
     deadline = time.monotonic() + SILENCE_S
     while True:
@@ -114,7 +92,7 @@ def _watermarks(consumer: Consumer, place: Place) -> tuple[int, int]:
         if found is not None:
             return found
         if time.monotonic() > deadline:
-            raise _silent()
+            raise silent(settings)
         time.sleep(0.2)
 
 
@@ -136,7 +114,7 @@ def _read_to_end(
         if messages:
             heard = now
         elif now - heard > SILENCE_S:
-            raise _silent()
+            raise silent(settings)
         behind: dict[Place, int] = {}
         read: Counter[Place] = Counter()
         ended: list[tuple[Place, int]] = []
@@ -153,7 +131,7 @@ def _read_to_end(
             elif failure.code() == KafkaError._PARTITION_EOF:
                 ended.append((place, message.offset()))
             elif failure.fatal() or not failure.retriable():
-                raise _silent()
+                raise silent(settings)
         for place, position in behind.items():
             state = by_place[place]
             _guarded(settings, place, state, position)
@@ -189,20 +167,8 @@ def _guarded(settings: Settings, place: Place, state: PartitionState, position: 
 
 def _newest(settings: Settings, place: Place, key: bytes) -> int:
     """Offset of the newest record of a key. Reads the whole partition, for a restore that ends over it anyway."""
-    consumer, found = _consumer(settings), -1
-    heard = time.monotonic()
-    try:
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING)])
-        while time.monotonic() - heard < SILENCE_S:
-            for message in consumer.consume(CHUNK, timeout=0.1):  # waits that long when fewer are there
-                heard = time.monotonic()
-                if message.error() is not None:
-                    return found
-                if message.key() == key:
-                    found = message.offset()
-        return found
-    finally:
-        consumer.close()
+    messages = to_end(settings, "hub-restore", [TopicPartition(*place, OFFSET_BEGINNING)])
+    return max((message.offset() for message in messages if message.key() == key), default=-1)
 
 
 def _misread(place: Place, offset: int, error: Any) -> StateUnreadable | StateFromTheFuture:
@@ -213,7 +179,3 @@ def _misread(place: Place, offset: int, error: Any) -> StateUnreadable | StateFr
 
 def _of(state: PartitionState) -> tuple[str, int]:
     return state.stage.name, state.partition
-
-
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka stopped answering while state was restored — see its log, then start again")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hub.discovery.law import Law
+from hub.discovery.law import Law, catalogue_law
 from hub.discovery.person import PersonStep
 from hub.discovery.shapes import States, StepResult
 from hub.discovery.state import (
@@ -22,6 +22,7 @@ from hub.discovery.state import (
     prefix_of,
 )
 from hub.discovery.subject import SubjectStep, standing_names
+from hub.packs import load_book
 from hub.settings import Settings
 from hub.streams.stage import Stage
 from hub.streams.takeover import Takeover, home_takeover, person_takeover
@@ -35,6 +36,11 @@ from hub.streams.topics import (
 )
 
 Step = Callable[[States[Any], Sequence[Any], int], StepResult[Any]]
+
+
+def law_of(settings: Settings) -> Law:
+    """The law that this release and its packs hold for a deployment. ConfigurationError for a pack that is wrong."""
+    return catalogue_law(load_book(overlay=settings.overlay or None))
 
 
 def stages_of(law: Law, written: int = CODEC) -> tuple[Stage, Stage]:

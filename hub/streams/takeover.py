@@ -10,28 +10,23 @@ meanwhile is in the topics it reads.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from hub.discovery.state import RuleState
 from hub.discovery.told import kept_of, rule_state
 from hub.domain.messages import Alert, Conflict, FindingChange, Message
-from hub.errors import BrokerUnavailable
 from hub.settings import Settings
 from hub.streams.codec import Codec
+from hub.streams.reading import to_end
 from hub.streams.state import PartitionState
 from hub.streams.topics import ALERTS, CONFLICTS, FINDINGS
 
 TAKEN_OVER: Final = "taken over"
 """Key in the record of source offsets once a partition was taken over; no topic may be named so."""
-
-CHUNK: Final = 5_000
-SILENCE_S: Final = 60.0
-"""A read that hears nothing for this long ends the process: longer than any leader election."""
 
 V = TypeVar("V")
 
@@ -133,41 +128,10 @@ def person_takeover(settings: Settings) -> Takeover[dict[str, str]]:
 
 def read_values(settings: Settings, topics: tuple[str, ...], partition: int) -> Iterator[Message | Any]:
     """Every committed value of one partition of some topics, to the end as it is now. BrokerUnavailable, DataFault."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-takeover",  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 3,
-        }
-    )
     codec = Codec(settings.registry_url)
     try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic in topics])
-        open_ends, heard = len(topics), time.monotonic()
-        while open_ends:
-            messages = consumer.consume(CHUNK, timeout=0.1)
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > SILENCE_S:
-                raise _silent()
-            for message in messages:
-                failure = message.error()
-                if failure is None:
-                    yield codec.decode(message.topic() or "", message.value() or b"")
-                elif failure.code() == KafkaError._PARTITION_EOF:
-                    open_ends -= 1
-                elif failure.fatal() or not failure.retriable():
-                    raise _silent()
-    except KafkaException as error:
-        raise _silent() from error
+        places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for topic in topics]
+        for message in to_end(settings, "hub-takeover", places):
+            yield codec.decode(message.topic() or "", message.value() or b"")
     finally:
-        consumer.close()
         codec.close()
-
-
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka stopped answering while it was read what was told — see its log, then start again")

@@ -29,6 +29,9 @@ from hub.streams.intake import Raw
 from hub.streams.rounds import Pace, Turns
 from hub.streams.state import Slot
 
+SCHEME: Final = "hub"
+"""Of a broker's address, by which Faust finds this driver: the entry point `faust.transports` of pyproject.toml."""
+
 FETCH_WAIT_MS: Final = 25
 """How long Kafka may hold an answer back where nothing is new. aiokafka has one request under way for each broker, and
 a partition whose records were taken waits for its answer: this is part of the latency of every stage."""

@@ -17,28 +17,26 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, select
 
 from hub.discovery.state import CODEC, FORMER
 from hub.domain.messages import Activation
-from hub.errors import BrokerUnavailable, NotActive, StateFromTheFuture
+from hub.errors import NotActive, StateFromTheFuture
 from hub.ops.announce import HEARTBEAT_S
 from hub.settings import Settings
 from hub.store.db import revisions, session
 from hub.store.models import Process
 from hub.streams import metrics
-from hub.streams.activation import read, write
+from hub.streams.activation import current, write
 from hub.streams.admin import check_topics
 from hub.streams.codec import Codec
+from hub.streams.reading import ends_of, to_end
 from hub.streams.schemas import check_registry
 from hub.streams.state import OFFSETS
 from hub.streams.topics import HOME_STATE, PERSON_STATE, POLICY, of_generation
-
-ANSWER_S: Final = 30.0
-"""Longest wait for the broker: one leader election."""
 
 PROCESS_S: Final = 5.0
 """Longest wait for a process to say what it reads."""
@@ -66,11 +64,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 def written_layout(settings: Settings) -> int:
     """The layout in which a worker that starts now writes states, and its metrics say so. BrokerUnavailable."""
-    codec = Codec(settings.registry_url)
-    try:
-        written = _written(settings, _active(settings, codec))
-    finally:
-        codec.close()
+    written = _written(settings, _active(settings))
     metrics.STATE_LAYOUT.labels("reads").set(CODEC)
     metrics.STATE_LAYOUT.labels("writes").set(written)
     return written
@@ -78,11 +72,7 @@ def written_layout(settings: Settings) -> int:
 
 def standing(settings: Settings, store: Engine) -> Standing:
     """Where the upgrade of a deployment stands. BrokerUnavailable, RegistryUnavailable, StoreUnavailable."""
-    codec = Codec(settings.registry_url)
-    try:
-        active = _active(settings, codec)
-    finally:
-        codec.close()
+    active = _active(settings)
     here, head = revisions(store)
     return Standing(
         reads=(FORMER, CODEC),
@@ -132,10 +122,10 @@ def layouts(settings: Settings, progress: Callable[[int, int], None]) -> dict[st
     return found
 
 
-def _active(settings: Settings, codec: Codec) -> Activation | None:
+def _active(settings: Settings) -> Activation | None:
     """What is in force; TopologyMismatch before the topic that says so was made."""
     check_topics(settings, [POLICY])
-    return read(settings, codec)
+    return current(settings)
 
 
 def _written(settings: Settings, active: Activation | None) -> int:
@@ -197,72 +187,23 @@ def _reads(url: str) -> int | None:
 
 
 def _any_state(settings: Settings) -> bool:
-    consumer = _consumer(settings)
-    try:
-        known = consumer.list_topics(timeout=ANSWER_S).topics
-        for topic in (PERSON_STATE.name, HOME_STATE.name):
-            for partition in known[topic].partitions if topic in known else ():
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
-                if high > low:
-                    return True
-    except KafkaException as error:
-        raise _silent() from error
-    finally:
-        consumer.close()
-    return False
+    return any(ends_of(settings, [PERSON_STATE.name, HOME_STATE.name]).values())
 
 
 def _each(
     settings: Settings, topic: str, newest: dict[bytes, tuple[int, int]], progress: Callable[[int, int], None]
 ) -> None:
-    consumer = _consumer(settings)
-    try:
-        described = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
-        partitions = sorted(described.partitions)
-        ends = {at: consumer.get_watermark_offsets(TopicPartition(topic, at), timeout=ANSWER_S)[1] for at in partitions}
-        consumer.assign([TopicPartition(topic, at, OFFSET_BEGINNING) for at in partitions])
-        passed, total, told = dict.fromkeys(partitions, 0), sum(ends.values()), 0
-        open_ends, heard = set(partitions), time.monotonic()
-        while open_ends:
-            messages = consumer.consume(5_000, timeout=0.2)
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > ANSWER_S:
-                raise _silent()
-            for message in messages:
-                failure, key, value = message.error(), message.key(), message.value()
-                if failure is not None:
-                    if failure.code() == KafkaError._PARTITION_EOF:
-                        open_ends.discard(message.partition())
-                    continue
-                passed[message.partition()] = message.offset()
-                if key is None or key.startswith(OFFSETS[:1]):
-                    continue
-                if value is None or len(value) < 2:
-                    newest.pop(key, None)
-                else:
-                    newest[key] = (value[0], value[1])
-            if sum(passed.values()) - told > TOLD:
-                told = sum(passed.values())
-                progress(told, total)
-    except KafkaException as error:
-        raise _silent() from error
-    finally:
-        consumer.close()
-
-
-def _consumer(settings: Settings) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-upgrade",  # required by the client; the group is not joined and nothing is committed
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "log_level": 3,
-        }
-    )
-
-
-def _silent() -> BrokerUnavailable:
-    return BrokerUnavailable("Kafka does not answer — see that it runs and that HUB_BROKERS names it, then try again")
+    ends = ends_of(settings, [topic])
+    passed, total, told = dict.fromkeys(ends, 0), sum(ends.values()), 0
+    for message in to_end(settings, "hub-upgrade", [TopicPartition(*place, OFFSET_BEGINNING) for place in ends]):
+        passed[topic, message.partition()] = message.offset()
+        if sum(passed.values()) - told > TOLD:
+            told = sum(passed.values())
+            progress(told, total)
+        key, value = message.key(), message.value()
+        if key is None or key.startswith(OFFSETS[:1]):
+            continue
+        if value is None or len(value) < 2:
+            newest.pop(key, None)
+        else:
+            newest[key] = (value[0], value[1])

@@ -32,7 +32,7 @@ from hub.streams.engine import Batch, Engine
 from hub.streams.placement import check_placement
 from hub.streams.stage import Stage
 from hub.streams.topics import POLICY, QUARANTINE
-from hub.streams.transport import FAUST_LOG, BatchSchema, Transport
+from hub.streams.transport import FAUST_LOG, SCHEME, BatchSchema
 from hub.streams.watchdog import Wait, Watchdog
 from hub.vault.keys import load_keys
 from hub.vault.sealed import Sealer
@@ -80,7 +80,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
         self._restore_cancelled = threading.Event()
         super().__init__(
             group,
-            broker=[f"kafka://{broker.strip()}" for broker in settings.brokers.split(",")],
+            broker=[f"{SCHEME}://{broker.strip()}" for broker in settings.brokers.split(",")],
             broker_client_id=settings.client_id,
             datadir=settings.data_dir / "faust",  # Faust makes it; nothing is kept there
             broker_session_timeout=settings.session_timeout_s,
@@ -93,9 +93,6 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust ships no types
             autodiscover=False,
         )
         self.on_rebalance_complete.connect(self._restore, weak=False)
-
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
 
     def on_assignment_ends(self) -> None:
         """Partitions are being handed round anew."""

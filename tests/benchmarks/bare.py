@@ -36,10 +36,6 @@ class States:
         data = self.values.get(key)
         return None if data is None else self._decode(data)
 
-    def keys(self) -> Any:
-        """Every key."""
-        return self.values.keys()
-
 
 def main() -> None:
     """Restore, then work until SIGTERM."""

@@ -2,8 +2,8 @@
 
 Run by the former release's own code, on what it alone can do (nothing of this release is imported):
 
-    git archive 2c26653 | tar x -C /tmp/former
-    cd /tmp/former && PYTHONPATH=/tmp/former python /work/…/tests/upgrade/make_former.py OUT
+    git worktree add ../former 2c26653
+    (cd ../former && PYTHONPATH=. python "$OLDPWD/tests/upgrade/make_former.py" OUT)
 
 The file is msgpack in zstd: schemas as registered, both waves of source events as Avro, the states of both stages
 between the waves as written to the changelogs, what was open then and what came to be open after the second wave and

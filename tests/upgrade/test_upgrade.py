@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Producer as KafkaProducer
+from confluent_kafka import TopicPartition
 from confluent_kafka.schema_registry import Schema
 
 from hub.demo.parts import environment_of
@@ -27,6 +27,7 @@ from hub.stack import LocalStack, ManagedProcess, free_port
 from hub.store.db import open_store, session, upsert
 from hub.store.models import Process
 from hub.streams.admin import create_topics
+from hub.streams.reading import to_end
 from hub.streams.schemas import COMPATIBILITY, registry_client, subject_of
 from hub.streams.state import OFFSETS, encode_offsets
 from hub.streams.topics import ALERTS, HOME_STATE, PERSON_STATE, POLICY, SOURCE_TOPICS, TOPICS
@@ -118,22 +119,8 @@ class Deployment:
 
     def values(self, topic: str) -> dict[str, bytes]:
         """Newest committed value by key."""
-        found: dict[str, bytes] = {}
-        consumer = Consumer(
-            {"bootstrap.servers": self.settings.brokers, "group.id": "look", "enable.partition.eof": True,
-             "isolation.level": "read_committed"}
-        )  # fmt: skip
-        try:
-            consumer.assign([TopicPartition(topic, 0, 0)])
-            while True:
-                message = consumer.poll(30)
-                assert message is not None
-                if message.error() is not None:
-                    return found
-                if message.key() != OFFSETS:
-                    found[(message.key() or b"").decode()] = message.value() or b""
-        finally:
-            consumer.close()
+        messages = to_end(self.settings, "look", [TopicPartition(topic, 0, 0)])
+        return {(one.key() or b"").decode(): one.value() or b"" for one in messages if one.key() != OFFSETS}
 
     def open_set(self) -> set[tuple[str, str, str, int | None]]:
         """What is open by the home states."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from hub.domain.messages import Alert, Conflict, Disposition, Event, Message
-from hub.errors import BrokerUnavailable, DataFault, TopologyMismatch
+from hub.errors import DataFault, TopologyMismatch
 from hub.ops.clock import Clock
 from hub.packs import load_book
 from hub.policy.parameters import PolicyBook
 from hub.settings import Settings
 from hub.simulate.oracle.judge import Disagreement, Open, Outcome, outcome
 from hub.streams.codec import Codec
+from hub.streams.reading import ends_of, to_end
 from hub.streams.topics import ALERTS, CONFLICTS, DISPOSITIONS, SOURCE_TOPICS
-
-TIMEOUT_S: Final = 15.0  # longer than one leader election
-BATCH: Final = 5000
 
 
 class Log(NamedTuple):
@@ -160,49 +158,17 @@ def _records(
     settings: Settings, topics: list[str]
 ) -> Iterator[tuple[str, bytes | None, bytes, Event | Message | None]]:
     """Topic, key, value and decoded value (None where nobody can decode it) of every committed record, to the end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "hub-oracle",  # required by the client; no offset is stored
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": False,
-        }
-    )
+    ends = ends_of(settings, topics)
+    for topic in topics:
+        if (topic, 0) not in ends:
+            raise TopologyMismatch(f"topic {topic} does not exist — run `hub topics create`")
     codec = Codec(settings.registry_url)
     try:
-        ends = _ends(consumer, topics)
-        consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
-        while not _finished(consumer, ends):
-            for message in consumer.consume(BATCH, timeout=1.0):
-                if message.error() is not None:
-                    continue  # librdkafka reconnects by itself; what could not be read comes again
-                topic, value = message.topic() or "", message.value() or b""
-                yield topic, message.key(), value, _decode(codec, topic, value)
-    except KafkaException as error:
-        raise BrokerUnavailable("Kafka does not answer — see that it runs, then try again") from error
+        for message in to_end(settings, "hub-oracle", [TopicPartition(*place, 0) for place in ends]):
+            topic, value = message.topic() or "", message.value() or b""
+            yield topic, message.key(), value, _decode(codec, topic, value)
     finally:
-        consumer.close()
         codec.close()
-
-
-def _ends(consumer: Consumer, topics: list[str]) -> dict[tuple[str, int], int]:
-    ends: dict[tuple[str, int], int] = {}
-    known = consumer.list_topics(timeout=TIMEOUT_S).topics
-    for topic in topics:
-        if topic not in known:
-            raise TopologyMismatch(f"topic {topic} does not exist — run `hub topics create`")
-        for partition in known[topic].partitions:
-            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
-            ends[topic, partition] = high
-    return ends
-
-
-def _finished(consumer: Consumer, ends: dict[tuple[str, int], int]) -> bool:
-    """Whether the position, which passes transaction markers too, has reached every end."""
-    positions = consumer.position([TopicPartition(topic, partition) for topic, partition in ends])
-    return all(ends[at.topic, at.partition] == 0 or at.offset >= ends[at.topic, at.partition] for at in positions)
 
 
 def _decode(codec: Codec, topic: str, value: bytes) -> Event | Message | None:

@@ -42,10 +42,6 @@ class States:
         data = self._table.get(key.encode())
         return None if data is None else self._decode(data)
 
-    def keys(self) -> Any:
-        """Every key."""
-        return map(bytes.decode, self._table.keys())
-
     def keep(self, changes: Mapping[str, Any]) -> None:
         """Write changed states."""
         for key, state in changes.items():

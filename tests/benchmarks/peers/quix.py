@@ -59,10 +59,6 @@ class OneState:
         data = self.state.get_bytes(_STATE)
         return None if data is None else self._decode(data)
 
-    def keys(self) -> Any:
-        """Not known: quixstreams shows a function the state of its key only."""
-        raise NotImplementedError
-
 
 Step = Callable[[Any, list[Any], int], StepResult[Any]]
 

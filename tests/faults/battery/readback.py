@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from hub.settings import Settings
+from hub.streams.reading import ends_of, to_end
 from hub.streams.state import OFFSETS, PartitionState
 from hub.streams.topics import (
     ALERTS,
@@ -22,7 +23,6 @@ from hub.streams.topics import (
     SOURCE_TOPICS,
 )
 
-TIMEOUT_S: Final = 15.0
 READ: Final = tuple(
     topic.name
     for topic in (*SOURCE_TOPICS, CONTRIBUTIONS, ALERTS, FINDINGS, CONFLICTS, QUARANTINE, PERSON_STATE, HOME_STATE)
@@ -46,30 +46,11 @@ Log = dict[str, list[Record]]
 def read(settings: Settings, topics: Iterable[str] = READ) -> Log:
     """Every committed record of the topics."""
     log: Log = {topic: [] for topic in topics}
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.brokers,
-            "group.id": "readback",  # required by the client; the group is not joined
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 1,
-        }
-    )
-    try:
-        known = consumer.list_topics(timeout=TIMEOUT_S).topics
-        open_ends = {(topic, partition) for topic in log for partition in known[topic].partitions}
-        consumer.assign([TopicPartition(*place, 0) for place in sorted(open_ends)])
-        while open_ends:
-            for message in consumer.consume(2000, timeout=0.1):
-                place = (message.topic(), message.partition())
-                if message.error() is None:
-                    log[place[0]].append(Record(*place, message.offset(), message.key(), message.value()))
-                else:
-                    open_ends.discard(place)
-    finally:
-        consumer.close()
+    places = [TopicPartition(*place, 0) for place in sorted(ends_of(settings, log))]
+    for message in to_end(settings, "readback", places):
+        topic = str(message.topic())
+        where = (int(message.partition() or 0), int(message.offset() or 0))
+        log[topic].append(Record(topic, *where, message.key(), message.value()))
     return log
 
 

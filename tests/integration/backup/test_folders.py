@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka import Producer as KafkaProducer
+from confluent_kafka import TopicPartition
 from sqlalchemy import create_engine, select, text
 
 from hub.backup import databases, manifest
@@ -33,6 +33,7 @@ from hub.store.models import CaseHistory, ConsumerOffset, DeliveryCount, IngestP
 from hub.streams.admin import create_topics
 from hub.streams.codec import Codec
 from hub.streams.intake import partition_of
+from hub.streams.reading import to_end
 from hub.streams.schemas import register
 from hub.streams.state import OFFSETS, encode_offsets
 from hub.streams.topics import CONTRIBUTIONS, HOME_STATE, PERSON_STATE
@@ -161,21 +162,8 @@ def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def lie_in(settings: Settings, topic: str) -> list[tuple[int, bytes | None, bytes | None, int]]:
     """Committed records of AT's partition: offset, key, value, time."""
-    consumer = Consumer(
-        {"bootstrap.servers": settings.brokers, "group.id": "look", "enable.partition.eof": True,
-         "isolation.level": "read_committed"}
-    )  # fmt: skip
-    found: list[tuple[int, bytes | None, bytes | None, int]] = []
-    try:
-        consumer.assign([TopicPartition(topic, AT, 0)])
-        while True:
-            message = consumer.poll(30)
-            assert message is not None
-            if message.error() is not None:
-                return found
-            found.append((message.offset(), message.key(), message.value(), message.timestamp()[1]))
-    finally:
-        consumer.close()
+    messages = to_end(settings, "look", [TopicPartition(topic, AT, 0)])
+    return [(one.offset() or 0, one.key(), one.value(), one.timestamp()[1]) for one in messages]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

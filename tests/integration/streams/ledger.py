@@ -33,6 +33,9 @@ FOLDED_S: Final = 60.0
 BOOM_FEN: Final = -13
 """A settlement over this sum defeats the fold, as a record does that the program was not written for."""
 
+BOOM_VERSION: Final = 2_000_000_013
+"""So does the review of a person who was registered under this version."""
+
 
 class Held(Struct, frozen=True, array_like=True):
     """One person: records by id as (version, amount), whether registered, and the day to look again."""
@@ -99,6 +102,8 @@ def stage(name: str) -> Stage:
 def fold(held: Held, record: Event | Review) -> Held:
     """One record into a person. Idempotent by record and version."""
     if isinstance(record, Review):
+        if held.registered == BOOM_VERSION:
+            raise ArithmeticError("a review that the fold was not written for")
         return msgspec.structs.replace(held, next_review=None, reviewed=held.reviewed + 1)
     header, payload = record.header, record.payload
     if isinstance(payload, Resident):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import urllib.request
 from collections import defaultdict
+from datetime import UTC, date, datetime
 from typing import Final
 
 import msgspec
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from hub.domain.facts import Settlement
 from hub.domain.messages import Event, Quarantined
+from hub.stack import free_port
 from hub.streams import rounds, transport
 from hub.streams.rounds import LEAST_RECORDS, PATIENCE_S, ROUND_S, Pace, Turns
 from hub.streams.state import OFFSETS, Slot
@@ -76,6 +80,35 @@ def test_a_record_that_defeats_the_fold_is_put_aside_and_stops_nobody(bench_of_i
     log = worker.log_file.read_text()
     assert "could not be folded" in log
     assert not any(str(one.header.person) in log for one in bad)
+
+
+def test_a_review_that_defeats_the_fold_is_not_fired_again_and_again(bench_of_its_own: Bench) -> None:
+    """It is counted once and waits, whatever number of looks; the others of its partition are reviewed."""
+    bench = bench_of_its_own
+    bench.ledger("review")
+    clock = bench.folder / "clock"
+    clock.write_text(datetime(2026, 3, 1, 4, tzinfo=UTC).isoformat())
+    day = date(2026, 3, 10)
+    bench.send_events([resident(1, ledger.BOOM_VERSION, day), *(resident(number, 1, day) for number in range(2, 9))])
+    port = str(free_port())
+    worker = bench.worker("review", "review", HUB_CLOCK_FILE=str(clock), HUB_WORKER_PORT=port)
+    ledger.wait_folded(bench.settings, "review")
+    clock.write_text(datetime(2026, 3, 10, 4, tzinfo=UTC).isoformat())
+
+    def reviewed() -> int:
+        states = [state for part in ledger.restored(bench.settings, "review") for _, state in ledger.decoded(part)]
+        return sum(state.reviewed for state in states)
+
+    deadline = time.monotonic() + 60
+    while reviewed() < 7:
+        assert time.monotonic() < deadline, worker.log_tail()
+        time.sleep(0.2)
+    time.sleep(3.5)  # three looks, in which it would have been fired
+    assert worker.running
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        metrics = answer.read().decode()
+    assert 'hub_worker_failed_reviews_total{stage="ledger-review"} 1.0' in metrics
+    assert reviewed() == 7
 
 
 def test_many_of_them_end_the_worker_before_anything_is_committed(bench_of_its_own: Bench) -> None:
@@ -185,8 +218,11 @@ def settlement(number: int, total_fen: int = 100) -> Event:
     return made._replace(header=header, payload=msgspec.structs.replace(made.payload, total_fen=total_fen))
 
 
-def resident(number: int) -> Event:
+def resident(number: int, version: int = 1, review_on: date | None = None) -> Event:
     """The same person's registration."""
     made = event("registration.resident")
     person = f"{number:032x}"[::-1]
-    return made._replace(header=msgspec.structs.replace(made.header, person=person, record_id=f"r-{number}", version=1))
+    header = msgspec.structs.replace(
+        made.header, person=person, record_id=f"r-{number}", version=version, valid_to=review_on
+    )
+    return made._replace(header=header)
