@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import func, select
 
 from hub.demo.deployment import Deployment
 from hub.demo.parts import write_environment
@@ -17,19 +16,10 @@ from hub.errors import StackError
 from hub.stack import LocalStack
 from hub.store.db import session
 from hub.store.models import Case, ConsumerOffset, Outbox
+from tests.databases import own_database
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
 
 MID_FLOW_S = 120.0
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[str]:
-    """An empty PostgreSQL database."""
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE restored"))
-    admin.dispose()
-    yield postgres_url.rsplit("/", 1)[0] + "/restored"
 
 
 def lost(made: Deployment, folder: Path) -> None:
@@ -49,7 +39,7 @@ def lost(made: Deployment, folder: Path) -> None:
     made.processes.stop()
 
 
-def test_a_lost_deployment_goes_on_from_its_backup(tmp_path: Path, database: str) -> None:
+def test_a_lost_deployment_goes_on_from_its_backup(tmp_path: Path, postgres_url: str) -> None:
     """SQLite comes back as PostgreSQL, into an empty broker and registry; the lines accept each revision once."""
     folder = tmp_path / "backup"
     with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack) as made:
@@ -58,6 +48,7 @@ def test_a_lost_deployment_goes_on_from_its_backup(tmp_path: Path, database: str
             cases = db.scalar(select(func.count()).select_from(Case)) or 0
         with pytest.raises(StackError, match="target is not empty"):
             made.hub("restore", str(folder))
+    database = own_database(postgres_url, "restored")
     with LocalStack(tmp_path / "other-stack") as stack:
         made = Deployment(tmp_path / "other", stack, store_url=database)
         try:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select
 
 from hub.demo.poison import send_poison
 from hub.stack import LocalStack
 from hub.store.db import session
 from hub.store.models import Case, DispositionRow, Outbox, QuarantineRow
+from tests.databases import own_database
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment, home_state
 
 
@@ -33,12 +34,7 @@ def test_records_become_acknowledged_alerts(
     """First load in shadow, release, second wave, time passing; each time the open alerts are the oracle's."""
     store_url = ""
     if database == "postgresql":
-        server = request.getfixturevalue("postgres_url")
-        admin = create_engine(server, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text("CREATE DATABASE flow"))
-        admin.dispose()
-        store_url = server.rsplit("/", 1)[0] + "/flow"
+        store_url = own_database(request.getfixturevalue("postgres_url"), "flow")
     with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack, store_url=store_url) as made:
         made.start()
         send_poison(made.settings)

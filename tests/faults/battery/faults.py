@@ -27,6 +27,7 @@ from confluent_kafka.admin import (
 from hub.domain.times import DAY_MS
 from hub.streams.topics import ALERTS, CONTRIBUTIONS, FINDINGS, PERSON_STATE
 from tests.faults.battery.case import SESSION_S, Case, Script
+from tests.faults.battery.crew import Member
 from tests.faults.battery.generator import DISORDER, ORDINARY, POISONED, SOAK, Profile
 from tests.faults.battery.invariants import Vitals
 from tests.faults.battery.points import OF_THE_COMMIT, POINTS
@@ -167,15 +168,21 @@ def churn(case: Case) -> None:
             leaving.process.kill()
 
 
+def _at_work(case: Case) -> Member:
+    """A worker in the middle of the work."""
+    case.storm()
+    member = case.crew.add()
+    case.until(lambda: member.ready, PATIENCE_S, "a worker ready")
+    return member
+
+
 # --- what they stand on -------------------------------------------------------------------------------------------
 
 
 @fault("broker-killed")
 def broker_killed(case: Case) -> None:
     """The only broker is killed in the middle of the work and started again on its log."""
-    case.storm()
-    member = case.crew.add()
-    case.until(lambda: member.ready, PATIENCE_S, "a worker ready")
+    _at_work(case)
     case.crew.rest(case.random.random())
     broker = case.ground.brokers[0]
     broker.kill()
@@ -187,9 +194,7 @@ def broker_killed(case: Case) -> None:
 @fault("leader-lost", nodes=3)
 def leader_lost(case: Case) -> None:
     """Of three brokers the one that leads a changelog is killed; the others go on, and later it comes back."""
-    case.storm()
-    member = case.crew.add()
-    case.until(lambda: member.ready, PATIENCE_S, "a worker ready")
+    _at_work(case)
     case.crew.rest(case.random.random())
     admin = AdminClient({"bootstrap.servers": case.settings.brokers, "log_level": 1})
     led = admin.list_topics(PERSON_STATE.name, timeout=PATIENCE_S).topics[PERSON_STATE.name].partitions
@@ -203,9 +208,7 @@ def leader_lost(case: Case) -> None:
 @fault("registry-away")
 def registry_away(case: Case) -> None:
     """The registry is killed, and while it is away the worker is killed too and cannot start; then it is back."""
-    case.storm()
-    member = case.crew.add()
-    case.until(lambda: member.ready, PATIENCE_S, "a worker ready")
+    member = _at_work(case)
     registry = case.ground.registry
     registry.kill()
     case.crew.rest(case.random.random())
@@ -219,9 +222,7 @@ def registry_away(case: Case) -> None:
 @fault("refused")
 def refused(case: Case) -> None:
     """The broker refuses whatever the subject stage publishes, for some seconds in the middle of the work."""
-    case.storm()
-    member = case.crew.add()
-    case.until(lambda: member.ready, PATIENCE_S, "a worker ready")
+    _at_work(case)
     outputs = (ALERTS, FINDINGS, CONTRIBUTIONS)
     case.crew.same_group = False
     _limit(case, {topic.name: REFUSED_ABOVE for topic in outputs})

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer as KafkaProducer
 from confluent_kafka import TopicPartition
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select
 
 from hub.backup import databases, manifest
 from hub.backup.files import records
@@ -39,6 +39,7 @@ from hub.streams.state import OFFSETS, encode_offsets
 from hub.streams.topics import CONTRIBUTIONS, HOME_STATE, PERSON_STATE
 from hub.vault.cards import IdentityCard, open_vault
 from hub.vault.keys import load_keys
+from tests.databases import own_database
 from tests.unit.quality.samples import event
 
 SETTLEMENTS = "medical.settlement.v1"
@@ -172,12 +173,7 @@ def test_everything_comes_back(
 ) -> None:
     store_url = ""
     if database == "postgresql":
-        server = request.getfixturevalue("postgres_url")
-        admin = create_engine(server, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text("CREATE DATABASE backups"))
-        admin.dispose()
-        store_url = server.rsplit("/", 1)[0] + "/backups"
+        store_url = own_database(request.getfixturevalue("postgres_url"), "backups")
     with LocalStack(tmp_path / "stack") as stack:
         target = settings_on(stack, tmp_path / "hub", store_url)
         target.data_dir.mkdir()

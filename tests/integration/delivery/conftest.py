@@ -16,6 +16,7 @@ from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
 from hub.streams.admin import create_topics
 from hub.streams.schemas import register
+from tests.databases import own_database
 from tests.integration.delivery.bench import Bench
 
 _schemas = count()
@@ -65,13 +66,8 @@ def bench(request: pytest.FixtureRequest, own_stack: LocalStack, tmp_path: Path)
     """A deployment of its own on the module's broker; `indirect` parameters choose PostgreSQL."""
     store_url = ""
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgres_url")
         name = f"dispatcher_{os.getpid()}_{abs(hash(request.node.name)) % 10**6}"
-        admin = create_engine(server, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        admin.dispose()
-        store_url = make_url(server).set(database=name).render_as_string(hide_password=False)
+        store_url = own_database(request.getfixturevalue("postgres_url"), name)
     made = Bench(own_stack, tmp_path, store_url, request.node.name)
     yield made
     made.close()

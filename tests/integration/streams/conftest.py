@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer as KafkaProducer
 
+from hub.demo.parts import environment_of
 from hub.domain.facts import Settlement
 from hub.domain.messages import Event
 from hub.settings import Settings
@@ -112,13 +113,7 @@ class Bench:
 
     def env(self, **more: str) -> dict[str, str]:
         """Settings of this bench as an environment."""
-        return {
-            "HUB_DATA_DIR": str(self.settings.data_dir),
-            "HUB_BROKERS": self.settings.brokers,
-            "HUB_REGISTRY_URL": self.settings.registry_url,
-            "HUB_PARTITIONS": str(self.settings.partitions),
-            **more,
-        }
+        return environment_of(self.settings) | more
 
     def faults(self, name: str) -> list[str]:
         """What is wrong with a ledger once it has folded everything in."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from hub.demo.parts import environment_of
 from hub.discovery.law import Law
 from hub.discovery.state import HomeState, PersonState
 from hub.domain.messages import Alert, Conflict, Event, FindingChange
@@ -78,13 +79,7 @@ class Town:
 
     def env(self, **more: str) -> dict[str, str]:
         """Settings of this town as an environment."""
-        return {
-            "HUB_DATA_DIR": str(self.settings.data_dir),
-            "HUB_BROKERS": self.settings.brokers,
-            "HUB_REGISTRY_URL": self.settings.registry_url,
-            "HUB_PARTITIONS": str(self.settings.partitions),
-            **more,
-        }
+        return environment_of(self.settings) | more
 
     def says(self, worker: ManagedProcess) -> str:
         """What a worker answers on /ready; empty while it does not serve."""
