@@ -45,6 +45,9 @@ MEMTABLE: Final = "65536"
 REFUSED_ABOVE: Final = 100
 """Bytes of a batch above which the broker refuses it while it refuses: every message is larger."""
 
+REFUSED_S: Final = 15.0
+"""A worker at work publishes within a second, a slow one within some; one that swallows the refusal never ends."""
+
 
 class Fault(NamedTuple):
     """A fault by name. `nodes`: brokers it needs."""
@@ -221,12 +224,13 @@ def registry_away(case: Case) -> None:
 
 @fault("refused")
 def refused(case: Case) -> None:
-    """The broker refuses whatever the subject stage publishes, for some seconds in the middle of the work."""
-    _at_work(case)
+    """The broker refuses whatever the stages publish, in the middle of the work, until a worker ended for it."""
+    member = _at_work(case)
     outputs = (ALERTS, FINDINGS, CONTRIBUTIONS)
     case.crew.same_group = False
     _limit(case, {topic.name: REFUSED_ABOVE for topic in outputs})
-    case.crew.rest(3)
+    # Not for a fixed time: a quick machine would start and end a worker more often in it than a supervisor bears.
+    case.until(lambda: 1 in member.exits, REFUSED_S, "a worker that ends for what was refused")
     _limit(case, {topic.name: topic.max_bytes for topic in outputs})
 
 

@@ -1,7 +1,8 @@
 """A worker that runs one ledger: `python -m tests.integration.streams.ledger_worker NAME GROUP`.
 
 LEDGER_KILL="point:n" ends it by SIGKILL at the nth passing of a point of the commit protocol. LEDGER_MUTANT plants one
-of the two easy orders that are wrong, so that the check is seen to fail. LEDGER_BUDGET: reviews fired in one look.
+of the two easy orders that are wrong, so that the check is seen to fail. LEDGER_BUDGET: reviews fired in one look;
+LEDGER_SLEEP: seconds slept after each commit, so that what is under way stays under way on a quick machine too.
 LEDGER_FLUSH has a store on disk flushed at every write, so that a kill leaves on disk what was written before it.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -48,8 +50,8 @@ class StateFirst(Writer):
         super().commit(outputs, {}, offsets)
 
 
-def killing(order: str) -> Passing:
-    """Ends the process at the nth passing of a point."""
+def killing(order: str, sleep_s: float = 0.0) -> Passing:
+    """Ends the process at the nth passing of a point, and sleeps after each commit."""
     point, _, number = order.partition(":")
     seen: Counter[str] = Counter()
 
@@ -57,6 +59,8 @@ def killing(order: str) -> Passing:
         seen[here] += 1
         if here == point and seen[here] == int(number):
             os.kill(os.getpid(), signal.SIGKILL)
+        if here == "after_commit":
+            time.sleep(sleep_s)
 
     return passing
 
@@ -76,9 +80,10 @@ def main() -> None:
     setattr(rounds, "FETCH_RECORDS", int(os.environ.get("LEDGER_FETCH", rounds.FETCH_RECORDS)))  # noqa: B010 - mypy
     setattr(transport, "BATCH_BYTES", int(os.environ.get("LEDGER_BYTES", transport.BATCH_BYTES)))  # noqa: B010 - mypy
     setattr(engine, "REVIEW_BUDGET", int(os.environ.get("LEDGER_BUDGET", engine.REVIEW_BUDGET)))  # noqa: B010 - mypy
+    hook = killing(os.environ.get("LEDGER_KILL", "never:0"), float(os.environ.get("LEDGER_SLEEP", "0")))
     settings = Settings()
     try:
-        app = prepare(settings, [stage(name)], group, killing(os.environ.get("LEDGER_KILL", "never:0")))
+        app = prepare(settings, [stage(name)], group, hook)
     except Exception as error:
         leave(error)
     HealthServer(settings.bind, settings.worker_port, ready=lambda: standing(app))

@@ -18,6 +18,7 @@ from hub.cli import generation as commands
 from hub.domain.messages import Alert, Event
 from hub.errors import ConfigurationError
 from hub.stack import LocalStack, ManagedProcess
+from hub.streams import stages
 from hub.streams.admin import create_topics
 from hub.streams.generations import abandon, compare, switch
 from hub.streams.stages import next_stages
@@ -109,7 +110,7 @@ def test_a_fold_that_changes_is_built_beside_compared_and_tells_only_the_differe
     assert told(found.alerts) == DIFFERENCES
     assert found.conflicts == Counter({("birth_dates_differ", "CLOSED"): 1})
     with monkeypatched(town, HUB_GENERATION="1", COLUMNS="200") as patch:
-        patch.setattr(commands, "_law", lambda: LAW)
+        patch.setattr(stages, "law_of", lambda _settings: LAW)
         shown = CliRunner().invoke(commands.command, ["compare"]).output
     assert all(alert.alert_id in shown.replace("\n", "") for alert in found.alerts)
     assert person(VANISHED) not in shown

@@ -7,7 +7,9 @@ import signal
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
+from hub.stack import ManagedProcess
 from hub.streams.producers import producer
 from tests.integration.streams import ledger
 from tests.integration.streams.conftest import Bench
@@ -22,6 +24,11 @@ FIRST_VERSION = 1_000_000
 def token(number: int) -> str:
     """Spread over the partitions."""
     return f"{number:032x}"[::-1]
+
+
+def slow(bench: Bench, clock: Path) -> ManagedProcess:
+    """A worker that fires one review a partition at a time: all of them last longer than another takes to join."""
+    return bench.worker("hands", "hands", HUB_CLOCK_FILE=str(clock), LEDGER_BUDGET="1", LEDGER_SLEEP="0.3")
 
 
 def reviewed(bench: Bench, name: str) -> Counter[tuple[date | None, int]]:
@@ -41,13 +48,13 @@ def test_each_review_fires_once_though_partitions_change_hands_in_between(bench:
             out.send(RESIDENT, token(number), bench.codec.encode(RESIDENT, made))
         out.flush()
     soon, later = PERSONS - PERSONS // 3, PERSONS // 3
-    first = bench.worker("hands", "hands", HUB_CLOCK_FILE=str(clock), LEDGER_BUDGET="1")
+    first = slow(bench, clock)
     ledger.wait_folded(bench.settings, "hands")
     assert reviewed(bench, "hands") == Counter({(SOON, 0): soon, (LATER, 0): later})
 
     clock.write_text(datetime(2026, 3, 10, 4, tzinfo=UTC).isoformat())
     until(lambda: reviewed(bench, "hands")[None, 1] > 0, first)
-    second = bench.worker("hands", "hands", HUB_CLOCK_FILE=str(clock), LEDGER_BUDGET="1")
+    second = slow(bench, clock)
     fired = reviewed(bench, "hands")[None, 1]
     assert fired < soon, "partitions went over when all was done"
     until(lambda: reviewed(bench, "hands")[None, 1] > fired, second)

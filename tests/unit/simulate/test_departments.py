@@ -32,7 +32,9 @@ def test_each_bad_record_is_refused_for_its_reason_and_nothing_else_is(
 
 
 def test_every_reason_of_a_connector_has_its_bad_record(expected: list[faults.Fault]) -> None:
-    of_the_worker = {"bad_magic", "truncated", "unknown_schema", "null_key", "key_mismatch", "schema_misfit"}
+    of_the_worker = {
+        "bad_magic", "truncated", "unknown_schema", "null_key", "key_mismatch", "schema_misfit", "fold_failed",
+    }  # fmt: skip
     assert {one.reason for one in expected if one.reason} == set(QUARANTINE_REASONS) - of_the_worker
 
 
