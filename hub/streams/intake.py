@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
-from aiokafka.partitioner import murmur2
-
 from hub.discovery.person import owner
 from hub.domain.codes import QUARANTINE_REASONS
 from hub.domain.homes import COVERAGE_HOME
 from hub.domain.messages import Contribution, Disposition, Event, Message, Quarantined
 from hub.errors import DataFault, TopologyMismatch
 from hub.streams import metrics
+from hub.streams.partitioner import partition_of
 from hub.streams.topics import LARGE_BYTES, TOPICS
 from hub.vault.sealed import Sealer
 
@@ -25,7 +24,6 @@ MISPLACED_BEARABLE: Final = 20
 """Records of one batch that may lie in a wrong partition before it is a producer's fault and not the records'."""
 
 _LIMIT: Final = {topic.name: topic.max_bytes for topic in TOPICS}
-_POSITIVE: Final = 0x7FFFFFFF  # Java's and librdkafka's murmur2 partitioners drop the sign
 
 
 class Raw(Protocol):
@@ -63,11 +61,6 @@ class Known(Protocol):
     def __contains__(self, key: str, /) -> bool: ...
 
 
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition every producer of the hub puts a key into."""
-    return int((murmur2(key) & _POSITIVE) % partitions)
-
-
 class Intake:
     """Reads the records of one deployment. `keys` says under which key a value must have come."""
 
@@ -85,8 +78,7 @@ class Intake:
         misplaced = 0
         for record in records:
             try:
-                value = self._read(record)
-                key = (record.key or b"").decode(errors="replace")
+                value, key = self._read(record)
                 if key not in known and self._misplaced(record, value):
                     misplaced += 1
                     raise _fault(record, value, "key", "key_mismatch", f"partition {record.partition}")
@@ -113,7 +105,8 @@ class Intake:
         metrics.QUARANTINED.labels(record.topic, fault.reason).inc()
         return self._put_aside(record, fault)
 
-    def _read(self, record: Raw) -> Any:
+    def _read(self, record: Raw) -> tuple[Any, str]:
+        """The value and its key, which is the one it must have come under."""
         size = len(record.value or b"")
         limit = _LIMIT.get(record.topic, LARGE_BYTES)
         if size > limit:
@@ -128,7 +121,7 @@ class Intake:
             raise _fault(record, value, "key", "key_mismatch", f"{len(record.key)} bytes")
         if isinstance(value, Event):
             owner(value)  # what the person step refuses must not reach it: it would end every worker in turn
-        return value
+        return value, wanted
 
     def _misplaced(self, record: Raw, value: Any) -> bool:
         if self._keys.spreads(value) or record.key is None:

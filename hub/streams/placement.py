@@ -17,7 +17,7 @@ from confluent_kafka import Message, TopicPartition
 from hub.domain.homes import COVERAGE_HOME
 from hub.errors import TopologyMismatch
 from hub.settings import Settings
-from hub.streams.intake import partition_of
+from hub.streams.partitioner import partition_of
 from hub.streams.reading import to_end
 from hub.streams.topics import Topic
 

@@ -8,6 +8,7 @@ sure of what the others still hold.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -46,6 +47,10 @@ TELL_GROUP_S: Final = 5.0
 
 STOP_S: Final = 10.0
 """Longest orderly stop. Faust's may hang; leaving by force loses nothing, since only commits count."""
+
+COLLECT: Final = (100_000, 10, 10)
+"""Thresholds of Python's search for cycles. A batch makes some ten thousand objects, none of them in a cycle; by the
+default of 700 the search took a fifth of all processor time (docs/decisions/0013-where-the-floor-is.md)."""
 
 _log = logger("streams")
 
@@ -228,6 +233,8 @@ def run(app: WorkerApp, stop: threading.Event, at_end: Callable[[], None] = lamb
     except Exception as error:
         leave(error)
     Watchdog(waits_of(app)).start()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     try:
         asyncio.run(_work(app, stop, at_end))
     finally:

@@ -22,7 +22,8 @@ from msgspec import Struct
 from hub.domain.messages import Event
 from hub.settings import Settings
 from hub.streams.codec import Codec
-from hub.streams.intake import owner_key, partition_of
+from hub.streams.intake import owner_key
+from hub.streams.partitioner import partition_of
 from hub.streams.producers import COMMON
 from tests.faults.battery.generator import Item
 

@@ -32,7 +32,7 @@ from hub.store.db import migrate, open_store, session
 from hub.store.models import CaseHistory, ConsumerOffset, DeliveryCount, IngestPosition, Process, QuarantineRow
 from hub.streams.admin import create_topics
 from hub.streams.codec import Codec
-from hub.streams.intake import partition_of
+from hub.streams.partitioner import partition_of
 from hub.streams.reading import to_end
 from hub.streams.schemas import register
 from hub.streams.state import OFFSETS, encode_offsets

@@ -18,7 +18,7 @@ from hub.stack.process import free_port
 from hub.store.db import migrate, open_store, session
 from hub.store.models import Process
 from hub.streams.admin import create_topics
-from hub.streams.intake import partition_of
+from hub.streams.partitioner import partition_of
 from hub.streams.placement import FEW, check_placement
 from hub.streams.producers import producer
 from hub.streams.schemas import register

@@ -18,7 +18,7 @@ from hub.errors import TopologyMismatch
 from hub.settings import Settings
 from hub.stack.java import JavaParts, java
 from hub.streams import placement
-from hub.streams.intake import partition_of
+from hub.streams.partitioner import partition_of
 from hub.streams.placement import GOLDEN, GOLDEN_PARTITIONS, check_partitioner
 from hub.streams.producers import producer
 

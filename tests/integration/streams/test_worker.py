@@ -18,7 +18,7 @@ from hub.domain.messages import Event, Quarantined
 from hub.errors import TopologyMismatch
 from hub.stack import ManagedProcess, free_port
 from hub.streams.admin import check_topics, create_topics
-from hub.streams.intake import partition_of
+from hub.streams.partitioner import partition_of
 from hub.streams.producers import producer
 from hub.streams.schemas import register
 from hub.streams.topics import CONTRIBUTIONS, EVENT_BYTES, QUARANTINE
