@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from hub.stack import LocalStack, PostgresServer
 from hub.stack.java import JavaParts, resolve
+from tests.topics import empty
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -60,6 +61,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The session's broker and registry. Shared: a test that stops or kills a part starts its own instead."""
     with LocalStack(tmp_path_factory.mktemp("stack")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def own_stack(stack: LocalStack) -> LocalStack:
+    """The session's broker and registry without any topic, for modules whose topics have fixed names."""
+    empty(stack.bootstrap)
+    return stack
 
 
 @pytest.fixture(scope="session")

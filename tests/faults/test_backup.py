@@ -18,6 +18,7 @@ from hub.store.db import session
 from hub.store.models import Case, ConsumerOffset, Outbox
 from tests.databases import own_database
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
+from tests.topics import empty
 
 MID_FLOW_S = 120.0
 
@@ -39,18 +40,19 @@ def lost(made: Deployment, folder: Path) -> None:
     made.processes.stop()
 
 
-def test_a_lost_deployment_goes_on_from_its_backup(tmp_path: Path, postgres_url: str) -> None:
+def test_a_lost_deployment_goes_on_from_its_backup(stack: LocalStack, tmp_path: Path, postgres_url: str) -> None:
     """SQLite comes back as PostgreSQL, into an empty broker and registry; the lines accept each revision once."""
     folder = tmp_path / "backup"
-    with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack) as made:
+    empty(stack.bootstrap)
+    with deployment(tmp_path / "hub", stack) as made:
         lost(made, folder)
         with session(made.engine, writes=False) as db:
             cases = db.scalar(select(func.count()).select_from(Case)) or 0
         with pytest.raises(StackError, match="target is not empty"):
             made.hub("restore", str(folder))
     database = own_database(postgres_url, "restored")
-    with LocalStack(tmp_path / "other-stack") as stack:
-        made = Deployment(tmp_path / "other", stack, store_url=database)
+    with LocalStack(tmp_path / "other-stack") as other:
+        made = Deployment(tmp_path / "other", other, store_url=database)
         try:
             write_environment(made.settings, made.data_dir / "settings.env")
             for kept in ("offices", "sources"):  # the departments and the mappings are still what they were

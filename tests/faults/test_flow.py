@@ -15,6 +15,7 @@ from hub.store.db import session
 from hub.store.models import Case, DispositionRow, Outbox, QuarantineRow
 from tests.databases import own_database
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment, home_state
+from tests.topics import empty
 
 
 def dispose_in_the_browser(page: Page, site: str) -> str:
@@ -29,13 +30,14 @@ def dispose_in_the_browser(page: Page, site: str) -> str:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_records_become_acknowledged_alerts(
-    database: str, tmp_path: Path, page: Page, request: pytest.FixtureRequest
+    database: str, stack: LocalStack, tmp_path: Path, page: Page, request: pytest.FixtureRequest
 ) -> None:
     """First load in shadow, release, second wave, time passing; each time the open alerts are the oracle's."""
     store_url = ""
     if database == "postgresql":
         store_url = own_database(request.getfixturevalue("postgres_url"), "flow")
-    with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack, store_url=store_url) as made:
+    empty(stack.bootstrap)
+    with deployment(tmp_path / "hub", stack, store_url=store_url) as made:
         made.start()
         send_poison(made.settings)
         made.wait("first load")

@@ -13,15 +13,17 @@ from hub.demo.deployment import Deployment
 from hub.demo.quiet import Watcher
 from hub.stack import LocalStack
 from tests.faults.deployments import assert_accepted_once, assert_agrees_with_the_oracle, deployment
+from tests.topics import empty
 
 MID_FLOW_S = 120.0
 """Longest wait for the flow to be in the middle of the work that is to be interrupted."""
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Deployment]:
+def made(stack: LocalStack, tmp_path: Path) -> Iterator[Deployment]:
     """A deployment of its own, released in advance, so that delivery is part of the flow."""
-    with LocalStack(tmp_path / "stack") as stack, deployment(tmp_path / "hub", stack) as ready:
+    empty(stack.bootstrap)
+    with deployment(tmp_path / "hub", stack) as ready:
         ready.hub("release", "--all")
         yield ready
 

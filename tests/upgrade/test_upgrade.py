@@ -31,6 +31,7 @@ from hub.streams.reading import to_end
 from hub.streams.schemas import COMPATIBILITY, registry_client, subject_of
 from hub.streams.state import OFFSETS, encode_offsets
 from hub.streams.topics import ALERTS, HOME_STATE, PERSON_STATE, POLICY, SOURCE_TOPICS, TOPICS
+from tests.topics import empty
 from tests.upgrade import former_state
 from tests.upgrade.former import Former, former
 
@@ -137,18 +138,18 @@ class Deployment:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Deployment]:
+def made(stack: LocalStack, tmp_path: Path) -> Iterator[Deployment]:
     """A deployment of the former release, nothing running."""
     from hub.vault.keys import init_keys
 
-    with LocalStack(tmp_path / "stack") as stack:
-        ready = Deployment(tmp_path / "hub", stack)
-        init_keys(ready.settings.keys)
-        ready.lay_out()
-        try:
-            yield ready
-        finally:
-            ready.stop()
+    empty(stack.bootstrap)
+    ready = Deployment(tmp_path / "hub", stack)
+    init_keys(ready.settings.keys)
+    ready.lay_out()
+    try:
+        yield ready
+    finally:
+        ready.stop()
 
 
 class Older(BaseHTTPRequestHandler):
@@ -247,17 +248,17 @@ def test_this_release_takes_over_can_be_taken_back_and_is_finalised(made: Deploy
     assert FORMER < CODEC
 
 
-def test_a_deployment_without_state_has_nothing_to_go_back_to(tmp_path: Path) -> None:
+def test_a_deployment_without_state_has_nothing_to_go_back_to(stack: LocalStack, tmp_path: Path) -> None:
     """Its first worker writes this release's layout, and says so."""
     from hub.vault.keys import init_keys
 
-    with LocalStack(tmp_path / "stack") as stack:
-        made = Deployment(tmp_path / "hub", stack)
-        init_keys(made.settings.keys)
-        assert made.hub("topics", "create")[0] == made.hub("schemas", "register")[0] == 0
-        try:
-            made.start()
-            code, said = made.hub("upgrade", "status")
-        finally:
-            made.stop()
+    empty(stack.bootstrap)
+    made = Deployment(tmp_path / "hub", stack)
+    init_keys(made.settings.keys)
+    assert made.hub("topics", "create")[0] == made.hub("schemas", "register")[0] == 0
+    try:
+        made.start()
+        code, said = made.hub("upgrade", "status")
+    finally:
+        made.stop()
     assert (code, "(finalised)" in said) == (0, True), said

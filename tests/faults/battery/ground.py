@@ -21,8 +21,8 @@ from hub.streams.schemas import register
 from hub.streams.topics import TOPICS
 from hub.vault.keys import init_keys
 from tests.faults.battery.nursery import Nursery
+from tests.topics import TIMEOUT_S, empty
 
-TIMEOUT_S: Final = 30.0
 PARTITIONS: Final = 3
 """Odd, and more than one: an even count would keep topics together by chance, one would hide every wrong partition."""
 
@@ -48,17 +48,10 @@ class Ground:
 
     def clean(self) -> None:
         """Delete every topic of the hub and make it anew."""
-        admin = AdminClient({"bootstrap.servers": self.settings.brokers, "log_level": 1})
-        names = {topic.name for topic in TOPICS}
-        present = sorted(names & set(admin.list_topics(timeout=TIMEOUT_S).topics))
-        if present:
-            for future in admin.delete_topics(present, operation_timeout=TIMEOUT_S).values():
-                future.result()
-        deadline = time.monotonic() + TIMEOUT_S
-        while names & set(admin.list_topics(timeout=TIMEOUT_S).topics):
-            assert time.monotonic() < deadline, "topics were not deleted"
-            time.sleep(0.05)
+        empty(self.settings.brokers)
         create_topics(self.settings)
+        admin = AdminClient({"bootstrap.servers": self.settings.brokers, "log_level": 1})
+        deadline = time.monotonic() + TIMEOUT_S
         # A topic is known before its partitions can be read; nobody is to fail for that.
         places = {
             TopicPartition(topic.name, partition): OffsetSpec.latest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 import stat
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -118,20 +117,19 @@ def fill_databases(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def origin(own_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A deployment with something in every part."""
     folder = tmp_path_factory.mktemp("origin")
-    with LocalStack(folder / "stack") as stack:
-        made = settings_on(stack, folder / "hub")
-        from hub.vault.keys import init_keys
+    made = settings_on(own_stack, folder / "hub")
+    from hub.vault.keys import init_keys
 
-        init_keys(made.keys)
-        ensure_secrets(made)
-        create_topics(made)
-        register(made.registry_url)
-        fill_topics(made)
-        fill_databases(made)
-        yield made
+    init_keys(made.keys)
+    ensure_secrets(made)
+    create_topics(made)
+    register(made.registry_url)
+    fill_topics(made)
+    fill_databases(made)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hub.domain.messages import Conflict
+from hub.stack import LocalStack
 from hub.streams.state import PartitionState
 from tests.benchmarks import state_first
 from tests.benchmarks.state_first import MARKER, Kept, Marker, Restored
 from tests.integration.streams import ledger
-from tests.integration.streams.conftest import Bench, bench_on, own_stack, wait_exit
+from tests.integration.streams.conftest import Bench, bench_on, wait_exit
 
-__all__ = ["own_stack"]
 POINTS = ("after_states", "after_produce_before_commit", "after_outputs", "after_commit")
 
 
 @pytest.fixture
-def bench(own_stack, tmp_path) -> Iterator[Bench]:  # type: ignore[no-untyped-def]
+def bench(own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
     """A bench on this module's broker."""
     with bench_on(own_stack, tmp_path) as made:
         for topic in ledger.INPUTS:

@@ -26,8 +26,7 @@ from hub.domain.messages import Event, Quarantined
 from hub.errors import HubError
 from hub.quality.projector import project_quarantine
 from hub.settings import Settings
-from hub.stack.java import JavaParts
-from hub.stack.kafka import KafkaBroker
+from hub.stack import LocalStack
 from hub.store.db import migrate, open_store, session
 from hub.streams.admin import create_topics
 from hub.streams.codec import Codec
@@ -40,17 +39,11 @@ PARTITIONS = 3
 _schemas = count()
 
 
-@pytest.fixture(scope="session")
-def brokers(java_parts: JavaParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def brokers(own_stack: LocalStack) -> str:
     """bootstrap.servers of a broker with all topics; tests tell their events apart by source."""
-    broker = KafkaBroker(java_parts, tmp_path_factory.mktemp("kafka"))
-    try:
-        broker.start()
-        broker.wait_ready()
-        create_topics(Settings(brokers=broker.bootstrap, partitions=PARTITIONS))
-        yield broker.bootstrap
-    finally:
-        broker.stop()
+    create_topics(Settings(brokers=own_stack.bootstrap, partitions=PARTITIONS))
+    return own_stack.bootstrap
 
 
 @pytest.fixture(scope="session")

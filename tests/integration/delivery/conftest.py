@@ -52,22 +52,21 @@ def engine(store_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A broker of its own: the topics' names are fixed."""
-    with LocalStack(tmp_path_factory.mktemp("delivery-stack")) as running:
-        settings = Settings(brokers=running.bootstrap, registry_url=running.registry_url, partitions=3)
-        create_topics(settings)
-        register(settings.registry_url)
-        yield running
+def hub_stack(own_stack: LocalStack) -> LocalStack:
+    """A broker with the hub's topics, a registry with its schemas."""
+    settings = Settings(brokers=own_stack.bootstrap, registry_url=own_stack.registry_url, partitions=3)
+    create_topics(settings)
+    register(settings.registry_url)
+    return own_stack
 
 
 @pytest.fixture(params=["sqlite"])
-def bench(request: pytest.FixtureRequest, own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, hub_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
     """A deployment of its own on the module's broker; `indirect` parameters choose PostgreSQL."""
     store_url = ""
     if request.param == "postgresql":
         name = f"dispatcher_{os.getpid()}_{abs(hash(request.node.name)) % 10**6}"
         store_url = own_database(request.getfixturevalue("postgres_url"), name)
-    made = Bench(own_stack, tmp_path, store_url, request.node.name)
+    made = Bench(hub_stack, tmp_path, store_url, request.node.name)
     yield made
     made.close()

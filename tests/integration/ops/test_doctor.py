@@ -85,30 +85,31 @@ def test_every_worker_is_counted(deployment: Settings) -> None:
     assert said == "running: connector, dispatcher, quality, web, worker × 3; 1 that were killed are still listed"
 
 
-def test_keys_that_lie_elsewhere_are_found(tmp_path: Path) -> None:
+def test_keys_that_lie_elsewhere_are_found(own_stack: LocalStack, tmp_path: Path) -> None:
     """By a producer left at librdkafka's own partitioner; single mistakes are the records' own and no fault of this."""
-    with LocalStack(tmp_path / "stack") as stack:
-        settings = Settings(data_dir=tmp_path, brokers=stack.bootstrap, registry_url=stack.registry_url, partitions=4)
-        create_topics(settings)
-        keys = [f"{number:032x}"[::-1] for number in range(60)]
-        with closing(producer(settings)) as right:
-            for key in keys:
-                right.send("medical.settlement.v1", key, b"any")
-                right.send("registration.death.v1", key, b"any")
-            for key in keys[:FEW]:
-                wrong_one = (partition_of(key.encode(), 4) + 1) % 4
-                right.send("medical.settlement.v1", key, b"any", partition=wrong_one)
-            for partition in range(4):
-                right.send("source.coverage.v1", "dibao", b"any", partition=partition)
-            right.flush()
-        check_placement(settings, JOINED)
-        wrong_sender = KafkaProducer({"bootstrap.servers": stack.bootstrap})
+    settings = Settings(
+        data_dir=tmp_path, brokers=own_stack.bootstrap, registry_url=own_stack.registry_url, partitions=4
+    )
+    create_topics(settings)
+    keys = [f"{number:032x}"[::-1] for number in range(60)]
+    with closing(producer(settings)) as right:
         for key in keys:
-            wrong_sender.produce("registration.death.v1", b"any", key)
-        assert wrong_sender.flush(30) == 0
-        wrong_sender.close()
-        with pytest.raises(TopologyMismatch, match=r"newest records of registration\.death\.v1 lie .*murmur2_random"):
-            check_placement(settings, JOINED)
-        with pytest.raises(TopologyMismatch) as refused:
-            check_placement(settings, JOINED)
-        assert "medical.settlement" not in str(refused.value)
+            right.send("medical.settlement.v1", key, b"any")
+            right.send("registration.death.v1", key, b"any")
+        for key in keys[:FEW]:
+            wrong_one = (partition_of(key.encode(), 4) + 1) % 4
+            right.send("medical.settlement.v1", key, b"any", partition=wrong_one)
+        for partition in range(4):
+            right.send("source.coverage.v1", "dibao", b"any", partition=partition)
+        right.flush()
+    check_placement(settings, JOINED)
+    wrong_sender = KafkaProducer({"bootstrap.servers": own_stack.bootstrap})
+    for key in keys:
+        wrong_sender.produce("registration.death.v1", b"any", key)
+    assert wrong_sender.flush(30) == 0
+    wrong_sender.close()
+    with pytest.raises(TopologyMismatch, match=r"newest records of registration\.death\.v1 lie .*murmur2_random"):
+        check_placement(settings, JOINED)
+    with pytest.raises(TopologyMismatch) as refused:
+        check_placement(settings, JOINED)
+    assert "medical.settlement" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""A broker of this room's own (its topics have fixed names), the session's registry, a store on each database."""
+"""A broker with the hub's topics, the session's registry, a store on each database."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from hub.settings import Settings
-from hub.stack.java import JavaParts
-from hub.stack.kafka import KafkaBroker
+from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
 from hub.streams.admin import create_topics
 from hub.streams.codec import Codec
@@ -24,16 +23,10 @@ _schemas = count()
 
 
 @pytest.fixture(scope="module")
-def brokers(java_parts: JavaParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def brokers(own_stack: LocalStack) -> str:
     """bootstrap.servers of a broker with all topics and nothing in them."""
-    broker = KafkaBroker(java_parts, tmp_path_factory.mktemp("kafka"))
-    try:
-        broker.start()
-        broker.wait_ready()
-        create_topics(Settings(brokers=broker.bootstrap, partitions=2))
-        yield broker.bootstrap
-    finally:
-        broker.stop()
+    create_topics(Settings(brokers=own_stack.bootstrap, partitions=2))
+    return own_stack.bootstrap
 
 
 @pytest.fixture(scope="module")

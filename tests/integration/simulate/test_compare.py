@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -44,7 +43,7 @@ class Deployed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(own_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """Both waves on the source topics, and what the steps made of them on alerts.v1 and quality.conflicts.v1."""
     folder = tmp_path_factory.mktemp("deployed")
     clock = folder / "clock"
@@ -57,32 +56,31 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     source.close()
     topology = LocalTopology(load_book(overlay="demo"), clock=NOW)
     topology.send(events)
-    with LocalStack(folder / "stack") as stack:
-        settings = Settings(
-            brokers=stack.bootstrap,
-            registry_url=stack.registry_url,
-            partitions=PARTITIONS,
-            clock_file=clock,
-            overlay="demo",
-        )
-        register(settings.registry_url)
-        create_topics(settings)
-        out, codec = producer(settings), Codec(settings.registry_url)
-        for event in events:
-            value = codec.encode(f"{event.topic}.v1", event)
-            if event.header.person:
-                out.send(f"{event.topic}.v1", event.header.person, value)
-            else:
-                for partition in range(PARTITIONS):
-                    out.send(f"{event.topic}.v1", event.header.source, value, partition=partition)
-        for alert in topology.alerts():
-            out.send("alerts.v1", alert.home, codec.encode("alerts.v1", alert))
-        for conflict in topology.conflicts():
-            out.send("quality.conflicts.v1", conflict.person, codec.encode("quality.conflicts.v1", conflict))
-        out.flush()
-        out.close()
-        codec.close()
-        yield Deployed(settings, events, topology.alerts())
+    settings = Settings(
+        brokers=own_stack.bootstrap,
+        registry_url=own_stack.registry_url,
+        partitions=PARTITIONS,
+        clock_file=clock,
+        overlay="demo",
+    )
+    register(settings.registry_url)
+    create_topics(settings)
+    out, codec = producer(settings), Codec(settings.registry_url)
+    for event in events:
+        value = codec.encode(f"{event.topic}.v1", event)
+        if event.header.person:
+            out.send(f"{event.topic}.v1", event.header.person, value)
+        else:
+            for partition in range(PARTITIONS):
+                out.send(f"{event.topic}.v1", event.header.source, value, partition=partition)
+    for alert in topology.alerts():
+        out.send("alerts.v1", alert.home, codec.encode("alerts.v1", alert))
+    for conflict in topology.conflicts():
+        out.send("quality.conflicts.v1", conflict.person, codec.encode("quality.conflicts.v1", conflict))
+    out.flush()
+    out.close()
+    codec.close()
+    return Deployed(settings, events, topology.alerts())
 
 
 def only(agreement: Agreement) -> tuple[set[object], set[object]]:

@@ -144,18 +144,11 @@ def _with(made: Event, person: str, record_id: str, version: int) -> Event:
 
 
 @contextmanager
-def stack_with_schemas(folder: Path) -> Iterator[LocalStack]:
-    """A broker and a registry that holds what a ledger needs."""
-    with LocalStack(folder) as running:
-        register(running.registry_url, [topic.name for topic in (*ledger.INPUTS, ledger.OUTPUT, QUARANTINE)])
-        yield running
-
-
-@contextmanager
 def bench_on(stack: LocalStack, folder: Path) -> Iterator[Bench]:
     """A bench with topics and keys."""
     # An odd number: with an even one, round robin over two topics would keep them together by chance.
     settings = Settings(data_dir=folder, brokers=stack.bootstrap, registry_url=stack.registry_url, partitions=5)
+    register(stack.registry_url, [topic.name for topic in (*ledger.INPUTS, ledger.OUTPUT, QUARANTINE)])
     init_keys(settings.keys)
     create_topics(settings, ledger.topics("any"))
     made = Bench(settings, folder)
@@ -163,13 +156,6 @@ def bench_on(stack: LocalStack, folder: Path) -> Iterator[Bench]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A broker and a registry of this module: its topics must be empty at the start."""
-    with stack_with_schemas(tmp_path_factory.mktemp("own-stack")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -187,5 +173,5 @@ def bench(own_stack: LocalStack, tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def bench_of_its_own(tmp_path: Path) -> Iterator[Bench]:
     """A bench on a broker of its own, for tests that spoil its topics."""
-    with stack_with_schemas(tmp_path / "stack") as running, bench_on(running, tmp_path / "hub") as made:
+    with LocalStack(tmp_path / "stack") as running, bench_on(running, tmp_path / "hub") as made:
         yield made
