@@ -20,6 +20,7 @@
         ├── VaultError               a key is missing, or a sealed value was altered
         ├── PurposeRefused           a purpose does not cover what was asked
         ├── Fenced                   another owner took this partition over: stop at once
+        ├── LogDamaged               Kafka's own copy of some records is damaged
         ├── StateFromTheFuture       state was written by a newer release than this one
         ├── StateUnreadable          state is damaged, or older than this release reads
         ├── BackupRefused            a backup is damaged or newer than this release, or its target is not empty
@@ -181,6 +182,12 @@ class Fenced(Terminal):
     """Another owner took this partition over: this process must stop at once."""
 
     code = "fenced"
+
+
+class LogDamaged(Terminal):
+    """Kafka gave out a batch of records that is not what was sent: its checksum differs, or it cannot be unpacked."""
+
+    code = "log_damaged"
 
 
 class StateFromTheFuture(Terminal):

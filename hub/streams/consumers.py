@@ -16,6 +16,7 @@ from hub.errors import BrokerUnavailable, TopologyMismatch
 from hub.settings import Settings
 from hub.store.db import session, upsert
 from hub.store.models import ConsumerOffset
+from hub.streams.reading import CHECKED, DAMAGED, damaged
 
 METADATA_TIMEOUT_S: Final = 15.0
 """How long to wait for the broker to describe its topics: longer than one leader election."""
@@ -45,6 +46,7 @@ class StoreConsumer:
                 # The end of a partition says how far was read where the last record is a transaction's marker.
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 100,
+                **CHECKED,
             }
         )
         with session(engine, writes=False) as db:
@@ -84,6 +86,8 @@ class StoreConsumer:
                     here = (message.topic(), message.partition())
                     self._next[here] = max(self._next[here], message.offset())
                     continue
+                if failure.code() in DAMAGED:
+                    raise damaged(message)
                 if failure.retriable() or not failure.fatal():
                     continue  # librdkafka reconnects by itself; what it could not read will come again
                 raise BrokerUnavailable(f"Kafka refused a read ({failure.name()}) — see its log, then try again")

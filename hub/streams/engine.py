@@ -30,7 +30,7 @@ from hub.streams.commit import Outgoing, Passing, Writer, unhindered
 from hub.streams.intake import HUB_KEYS, Intake, Keys, Raw, Taken, Values
 from hub.streams.places import Places
 from hub.streams.progress import RestoreProgress
-from hub.streams.restore import restore
+from hub.streams.restore import check_ends, restore
 from hub.streams.sifting import sift, tell
 from hub.streams.stage import Stage
 from hub.streams.state import RESTATED, PartitionState, Slot
@@ -41,8 +41,9 @@ from hub.vault.sealed import Sealer
 OPENERS: Final = 8
 """Writers opened at a time: each waits some 100 ms for the broker, and a worker may own sixteen."""
 
-COMMITTERS: Final = 8
-"""Commits under way at a time: each mostly waits for the broker, 3 ms for one and some 20 ms for three replicas."""
+COMMITTERS: Final = 16
+"""Commits under way at a time, as many as a worker may own slots: each mostly waits for the broker, which answers what
+one producer sends partition by partition, 20 ms to 100 ms in all (docs/decisions/0013-where-the-floor-is.md)."""
 
 REVIEW_BUDGET: Final = 500
 """Reviews fired in one batch, so that the first of January does not keep records waiting."""
@@ -173,6 +174,8 @@ class Engine:
         done = len(fresh) == len(slots) and restore(
             self._settings, (owned.state for owned in fresh.values()), cancelled, self.progress
         )
+        if done:
+            check_ends(self._settings, [owned.state for owned in fresh.values()])
         for slot in slots:
             metrics.RESTORING.labels(slot.stage).set(0)
         if not done:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from hub.errors import BrokerUnavailable
+from hub.errors import BrokerUnavailable, LogDamaged
 from hub.settings import Settings
 
 CHUNK: Final = 5_000
@@ -20,6 +20,15 @@ CHUNK: Final = 5_000
 
 SILENCE_S: Final = 60.0
 """A read that hears nothing for this long has failed: longer than any leader election."""
+
+CHECKED: Final = {"check.crcs": True}
+"""Of every client that reads: librdkafka does not compare checksums unless told to."""
+
+DAMAGED: Final = frozenset({KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError.INVALID_MSG})
+"""Errors after which librdkafka goes on behind the batch it could not read."""
+
+ELECTION_S: Final = 10.0
+"""How long a partition's leader may not be known, after a broker was started."""
 
 
 def reader(settings: Settings, name: str, **more: Any) -> Consumer:
@@ -38,6 +47,7 @@ def reader(settings: Settings, name: str, **more: Any) -> Consumer:
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "log_level": 3,
+            **CHECKED,
             **{key.replace("_", "."): value for key, value in more.items()},
         }
     )
@@ -69,6 +79,8 @@ def to_end(
                         yield message
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     left.discard(place)
+                elif failure.code() in DAMAGED:
+                    raise damaged(message)
                 elif failure.fatal() or not failure.retriable():
                     raise silent(settings)
     except KafkaException as error:
@@ -80,18 +92,31 @@ def to_end(
 def ends_of(settings: Settings, names: Iterable[str]) -> dict[tuple[str, int], int]:
     """End of each partition of topics that are there, by (topic, partition). BrokerUnavailable."""
     admin = AdminClient({"bootstrap.servers": settings.brokers, "log_level": 3})
-    try:
-        known = admin.list_topics(timeout=SILENCE_S).topics
-        wanted = {
-            TopicPartition(name, at): OffsetSpec.latest()
-            for name in names
-            if name in known
-            for at in known[name].partitions
-        }
-        asked = admin.list_offsets(wanted, request_timeout=SILENCE_S) if wanted else {}
-        return {(at.topic, at.partition): int(end.result().offset) for at, end in asked.items()}
-    except KafkaException as error:
-        raise silent(settings, error) from error
+    names, deadline = list(names), time.monotonic() + ELECTION_S
+    while True:
+        try:
+            known = admin.list_topics(timeout=SILENCE_S).topics
+            wanted = {
+                TopicPartition(name, at): OffsetSpec.latest()
+                for name in names
+                if name in known
+                for at in known[name].partitions
+            }
+            asked = admin.list_offsets(wanted, request_timeout=SILENCE_S) if wanted else {}
+            return {(at.topic, at.partition): int(end.result().offset) for at, end in asked.items()}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise silent(settings, error) from error
+        time.sleep(0.2)
+
+
+def damaged(where: Message | Exception) -> LogDamaged:
+    """A batch that is not what was sent, by the client's word for where it lies."""
+    place = str(where) if isinstance(where, Exception) else f"{where.topic()}, partition {where.partition()}"
+    return LogDamaged(
+        f"a batch of records is damaged in Kafka's log ({place}) and nothing of it was taken — where a replica has it "
+        "whole, make that one the leader; else find it by `kafka-dump-log --deep-iteration` and have it sent again"
+    )
 
 
 def silent(settings: Settings, error: KafkaException | None = None) -> BrokerUnavailable:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from hub.errors import StateFromTheFuture, StateUnreadable
+from hub.errors import LogDamaged, StateFromTheFuture, StateUnreadable
 from hub.ops.logs import logger
 from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.progress import LOG_EVERY_S, RestoreProgress
-from hub.streams.reading import CHUNK, SILENCE_S, reader, silent, to_end
+from hub.streams.reading import CHUNK, DAMAGED, SILENCE_S, damaged, ends_of, reader, silent, to_end
 from hub.streams.state import PartitionState
 
 TOMBSTONES_KEPT_MS: Final = 20 * 3600 * 1000
@@ -96,6 +96,20 @@ def _watermarks(settings: Settings, consumer: Consumer, place: Place) -> tuple[i
         time.sleep(0.2)
 
 
+def check_ends(settings: Settings, states: Sequence[PartitionState]) -> None:
+    """LogDamaged where an input ends before what was folded in: what is sent next gets offsets that count as read."""
+    ends = ends_of(settings, {topic for state in states for topic in state.stage.input_names})
+    for state in states:
+        for topic in state.stage.input_names:
+            folded, end = state.offsets.get(topic, 0), ends.get((topic, state.partition), 0)
+            if folded > end:
+                raise LogDamaged(
+                    f"{topic}, partition {state.partition} ends at {end}, but {folded} of it were folded in: "
+                    "Kafka lost some, or the topic was made anew — bring them back (a replica, `hub restore`), or "
+                    "rebuild the states from what is there (`hub generation build`)"
+                )
+
+
 def _read_to_end(
     settings: Settings,
     consumer: Consumer,
@@ -130,6 +144,8 @@ def _read_to_end(
                     raise _misread(place, message.offset(), error) from error
             elif failure.code() == KafkaError._PARTITION_EOF:
                 ended.append((place, message.offset()))
+            elif failure.code() in DAMAGED:
+                raise damaged(message)
             elif failure.fatal() or not failure.retriable():
                 raise silent(settings)
         for place, position in behind.items():

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
@@ -26,6 +26,7 @@ from hub.ops.logs import logger
 from hub.streams import rounds
 from hub.streams.engine import Batch, Engine
 from hub.streams.intake import Raw
+from hub.streams.reading import damaged
 from hub.streams.rounds import Pace, Turns
 from hub.streams.state import Slot
 
@@ -203,7 +204,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
             yield TP(records[-1].topic, slot.partition), self._message(Batch(slot, epoch, records))
 
     async def _fetched(self, timeout: float) -> dict[Slot, list[Raw]]:  # noqa: ASYNC109 - Faust's signature
-        fetched, _active = await self._wait_next_records(timeout)
+        try:
+            fetched, _active = await self._wait_next_records(timeout)
+        except CorruptRecordException as error:
+            raise damaged(error) from error
         by_slot: dict[Slot, list[Raw]] = defaultdict(list)
         for tp, records in (fetched or {}).items():
             by_slot[self.engine.slot_of(tp.topic, tp.partition)].extend(records)
@@ -249,6 +253,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust ships no ty
             return False
         self._told.update(moved)
         return True
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """No gap: a message is a batch, and its offset that of the last record. Faust would keep each for good."""
 
     async def behind(self) -> dict[tuple[str, int], int]:
         """Records not yet read, by (topic, partition)."""

@@ -77,14 +77,17 @@ class Input(NamedTuple):
 
 
 class Bench:
-    """A broker with input topics, and the engines that run on it. Use as a context manager."""
+    """A broker with input topics, and the engines that run on it. Use as a context manager.
 
-    def __init__(self, folder: Path, partitions: int, progress: Progress = print) -> None:
+    A `quick` broker is compiled once and not again as it runs: for what is measured within its first minute.
+    """
+
+    def __init__(self, folder: Path, partitions: int, progress: Progress = print, *, quick: bool = False) -> None:
         self.partitions = partitions
         self._folder = folder
         self._say = progress
         self.broker = KafkaBroker(
-            resolve(), folder / "kafka", message_max_bytes=8 * 1024 * 1024, quick=False,
+            resolve(), folder / "kafka", message_max_bytes=8 * 1024 * 1024, quick=quick,
             # Nothing is deleted behind an engine that is being measured.
             settings={"log.retention.ms": "-1", "num.network.threads": "2", "num.io.threads": "4"},
         )  # fmt: skip
