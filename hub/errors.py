@@ -185,7 +185,7 @@ class Fenced(Terminal):
 
 
 class LogDamaged(Terminal):
-    """Kafka gave out a batch of records that is not what was sent: its checksum differs, or it cannot be unpacked."""
+    """Kafka's copy is not what was sent: a batch's checksum differs, or a topic ends before what was read of it."""
 
     code = "log_damaged"
 

@@ -1,6 +1,6 @@
 """Which partition a key belongs to: librdkafka's own murmur2 partitioner, the one that places it when it is sent.
 
-confluent-kafka does not export the function, but its library does (`rdkafka.h`, public since 1.0). aiokafka's gives
+confluent-kafka does not export the function, but its library does (`rdkafka.h`). aiokafka's gives
 the same answers in Python, ten times as slowly, and is taken where a build of the client hides the library.
 `hub.streams.placement` checks known keys at every start.
 """

@@ -105,7 +105,8 @@ def ends_of(settings: Settings, names: Iterable[str]) -> dict[tuple[str, int], i
             asked = admin.list_offsets(wanted, request_timeout=SILENCE_S) if wanted else {}
             return {(at.topic, at.partition): int(end.result().offset) for at, end in asked.items()}
         except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
+            cause = error.args[0]
+            if not isinstance(cause, KafkaError) or not cause.retriable() or time.monotonic() > deadline:
                 raise silent(settings, error) from error
         time.sleep(0.2)
 

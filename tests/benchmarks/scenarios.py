@@ -59,6 +59,7 @@ def engine(names: Sequence[str], events: int, say: Progress) -> list[dict[str, A
         for name in names:
             say(f"  {name} …")
             run = bench.run(spec(name), sent)
+            say(f"    {run.events_per_s:,.0f} events/s, {run.cpu_us_per_event:.0f} µs each; its restore …")
             restored = bench.restore(spec(name))
             rows.append(run._asdict() | restored)
     _ratios(rows)
