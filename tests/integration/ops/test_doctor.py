@@ -26,12 +26,14 @@ from hub.vault.keys import init_keys
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, kafka: str, registry_url: str) -> Settings:
+def deployment(tmp_path: Path, own_stack: LocalStack) -> Settings:
     """A whole deployment without its processes."""
-    settings = Settings(data_dir=tmp_path, brokers=kafka, registry_url=registry_url, partitions=4)
+    settings = Settings(
+        data_dir=tmp_path, brokers=own_stack.bootstrap, registry_url=own_stack.registry_url, partitions=4
+    )
     init_keys(settings.keys)
     create_topics(settings)
-    register(registry_url)
+    register(own_stack.registry_url)
     return settings
 
 
