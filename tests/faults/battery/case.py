@@ -43,6 +43,9 @@ CATCH_UP_S: Final = 90.0
 SLOWEST: Final = 25.0
 """Records a second that a worker full of windows manages at least: a long case has longer."""
 
+HANDED_OVER_S: Final = 30.0
+"""A session, a rebalance and a restore, on a busy machine."""
+
 STALLED_S: Final = 15.0
 """When nothing has moved for so long, and a worker has its partitions, nothing will."""
 
@@ -274,15 +277,24 @@ def run_case(
 
 def _gather(case: Case, replay: bool) -> Evidence:
     lag_s, waiting = case.settle()
-    stores: list[Mapping[str, Any]] = [held for member in case.crew.alive() if (held := member.held()) is not None]
     book = load_book(overlay="demo")
+    stages = stages_of(catalogue_law(book))
+    stores: list[Mapping[str, Any]] = []
+
+    def whole() -> bool:
+        """Every slot has an owner: where all was done before the last kill, its partitions may still be on the way."""
+        ready = [member for member in case.crew.alive() if member.ready]  # one that starts would die of being asked
+        stores[:] = [held for member in ready if (held := member.held()) is not None]
+        return sum(len(held["slots"]) for held in stores) >= PARTITIONS * len(stages)
+
+    case.until(whole, HANDED_OVER_S, "an owner for every partition")
     evidence = Evidence(
         accepted=publishers.read_ledger(case.folder / "accepted.jsonl"),
         delivered=downstreams.read_ledger(case.folder / "delivered.jsonl"),
         log=read(case.settings),
         codec=case.codec,
         book=book,
-        stages=stages_of(catalogue_law(book)),
+        stages=stages,
         now=Clock(case.settings).now_ms(),
         lag_s=lag_s,
         waiting=waiting,
