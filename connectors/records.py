@@ -16,13 +16,11 @@ from sqlalchemy.orm import Session
 
 from connectors.decide import Held
 from connectors.source import Position
-from hub.store.db import session, upsert
+from hub.store.db import in_lists, session, upsert
 from hub.store.models import IngestCount, IngestPosition, IngestRecord
 
 BATCHES: Final = "*"
 """Key, among a source's positions, of the last batch's number and of those left open."""
-
-_IN: Final = 500  # values in one IN list, below the least limit of SQLite (999)
 
 
 class Records:
@@ -58,11 +56,10 @@ class Records:
 
     def find(self, topic: str, record_ids: Collection[str]) -> dict[str, dict[str, Held]]:
         """Record id → person → what is held."""
-        wanted = sorted(set(record_ids))
         found: dict[str, dict[str, Held]] = {}
         with session(self._engine, writes=False) as db:
-            for start in range(0, len(wanted), _IN):
-                self._read(db, topic, [IngestRecord.record_id.in_(wanted[start : start + _IN])], found)
+            for wanted in in_lists(set(record_ids)):
+                self._read(db, topic, [IngestRecord.record_id.in_(wanted)], found)
         return found
 
     def live(self, topic: str, prefix: str) -> int:

@@ -18,7 +18,7 @@ A case that is closed stays closed when its alert is withdrawn; an amendment ope
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -30,14 +30,13 @@ from hub.delivery.envelope import webhook_id
 from hub.delivery.lines import Budgets
 from hub.domain.messages import Alert
 from hub.domain.times import local_date
-from hub.store.db import upsert
+from hub.store.db import in_lists, upsert
 from hub.store.models import Case, CaseHistory, DeliveryCount, Outbox, Release
 
 KNOWN_OUTSIDE: Final = frozenset({"pending", "accepted", "refused"})
 WAITING: Final = frozenset({"shadow", "held"})
 Kind = Literal["open", "withdraw"]
 
-_IN: Final = 500  # values in one IN list, below the least limit of SQLite (999)
 _HISTORY: Final = {"OPEN": "opened", "AMENDED": "amended", "WITHDRAWN": "withdrawn"}
 
 
@@ -71,7 +70,7 @@ def take(db: Session, alerts: Sequence[Alert], gate: Gate, now_ms: int) -> list[
     ids = {alert.alert_id for alert in alerts}
     rows: dict[str, dict[int, Outbox]] = defaultdict(dict)
     cases: dict[str, Case] = {}
-    for chunk in _chunks(ids):
+    for chunk in in_lists(ids):
         # Cases first and locked: whoever else changes a case or its rows (pages, `hub hold`) locks the case too.
         for case in db.scalars(select(Case).where(Case.alert_id.in_(chunk)).order_by(Case.alert_id).with_for_update()):
             cases[case.alert_id] = case
@@ -194,8 +193,3 @@ class _Counts:
             for rule, kind in sorted(self._changed)
         ]
         upsert(self._db, DeliveryCount, rows)
-
-
-def _chunks(values: Iterable[str]) -> list[list[str]]:
-    ordered = sorted(values)
-    return [ordered[start : start + _IN] for start in range(0, len(ordered), _IN)]

@@ -25,6 +25,9 @@ BUSY_TIMEOUT_MS = 30_000
 _MAX_BOUND = 900
 """Bound parameters a statement may hold on the oldest SQLite that Python 3.11 ships with (999), with room to spare."""
 
+_IN = 500
+"""Values of one IN list, below the least limit of SQLite (999)."""
+
 Item = TypeVar("Item")
 
 
@@ -124,6 +127,13 @@ def upsert(
         result = db.execute(statement)
         written += max(0, getattr(result, "rowcount", 0))
     return written
+
+
+def in_lists(values: Iterable[str]) -> Iterator[list[str]]:
+    """Values in order, cut into lists that one IN may hold."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _IN):
+        yield ordered[start : start + _IN]
 
 
 def write_what_fits(db: Session, items: Sequence[Item], write: Callable[[Sequence[Item]], None]) -> list[Item]:

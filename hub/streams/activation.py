@@ -28,7 +28,7 @@ from hub.ops.logs import logger
 from hub.settings import Settings
 from hub.streams.codec import Codec
 from hub.streams.producers import COMMON, FENCING
-from hub.streams.reading import reader, silent
+from hub.streams.reading import check_whole, ended, reader, silent
 from hub.streams.topics import POLICY
 
 KEY: Final = "deployment"
@@ -149,6 +149,8 @@ class Gate:
         for message in self._following.consume(100, timeout=0):
             if message.error() is None:
                 newest = message.value()
+            else:
+                check_whole(message)  # what else there is passes, or ends the worker elsewhere
         if newest is not None:
             self._admit(_decode(self._codec, newest))
 
@@ -189,10 +191,10 @@ def read(settings: Settings, codec: Codec) -> Activation | None:
                 failure = message.error()
                 if failure is None:
                     newest = message.value()
-                elif failure.code() == KafkaError._PARTITION_EOF:
-                    return None if newest is None else _decode(codec, newest)
                 elif failure.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise BrokerUnavailable(f"{POLICY.name} does not exist — run `hub topics create`, then start again")
+                elif ended(settings, message):
+                    return None if newest is None else _decode(codec, newest)
             if time.monotonic() > deadline:
                 raise silent(settings)
     except KafkaException as error:

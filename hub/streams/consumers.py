@@ -16,7 +16,7 @@ from hub.errors import BrokerUnavailable, TopologyMismatch
 from hub.settings import Settings
 from hub.store.db import session, upsert
 from hub.store.models import ConsumerOffset
-from hub.streams.reading import CHECKED, DAMAGED, damaged
+from hub.streams.reading import CHECKED, check_whole
 
 METADATA_TIMEOUT_S: Final = 15.0
 """How long to wait for the broker to describe its topics: longer than one leader election."""
@@ -86,8 +86,7 @@ class StoreConsumer:
                     here = (message.topic(), message.partition())
                     self._next[here] = max(self._next[here], message.offset())
                     continue
-                if failure.code() in DAMAGED:
-                    raise damaged(message)
+                check_whole(message)
                 if failure.retriable() or not failure.fatal():
                     continue  # librdkafka reconnects by itself; what it could not read will come again
                 raise BrokerUnavailable(f"Kafka refused a read ({failure.name()}) — see its log, then try again")

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from hub.discovery.law import Law
 from hub.domain.messages import Activation, Alert, Conflict, Review
@@ -30,7 +30,7 @@ from hub.settings import Settings
 from hub.streams import activation
 from hub.streams.codec import Codec
 from hub.streams.commit import Writer
-from hub.streams.reading import ends_of, reader, silent
+from hub.streams.reading import ended, ends_of, reader, silent
 from hub.streams.restore import restore
 from hub.streams.stage import Stage
 from hub.streams.stages import stage_names, stages_taking_over
@@ -253,7 +253,7 @@ def _unread(settings: Settings, group: str, ends: Ends, limit: int) -> dict[str,
                 failure = message.error()
                 if failure is None and place in open_places and message.offset() < ends[place]:
                     found[place[0]] += 1
-                elif failure is not None and failure.code() != KafkaError._PARTITION_EOF:
+                elif failure is not None and not ended(settings, message):
                     continue  # librdkafka reconnects by itself; what it could not read will come again
                 if failure is not None or message.offset() >= ends[place] - 1 or found[place[0]] >= limit:
                     open_places.pop(place, None)

@@ -24,7 +24,7 @@ SILENCE_S: Final = 60.0
 CHECKED: Final = {"check.crcs": True}
 """Of every client that reads: librdkafka does not compare checksums unless told to."""
 
-DAMAGED: Final = frozenset({KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError.INVALID_MSG})
+_DAMAGED: Final = frozenset({KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError.INVALID_MSG})
 """Errors after which librdkafka goes on behind the batch it could not read."""
 
 ELECTION_S: Final = 10.0
@@ -56,7 +56,9 @@ def reader(settings: Settings, name: str, **more: Any) -> Consumer:
 def to_end(
     settings: Settings, name: str, places: Iterable[TopicPartition], silence_s: float = SILENCE_S
 ) -> Iterator[Message]:
-    """Every committed record from each place on, until each partition has ended once. BrokerUnavailable.
+    """Every committed record from each place on, until each partition has ended once.
+
+    BrokerUnavailable, LogDamaged.
 
     A partition that is being written to has no end that stays; what lies behind its first one is not given.
     """
@@ -73,16 +75,12 @@ def to_end(
             elif time.monotonic() - heard > silence_s:
                 raise silent(settings)
             for message in messages:
-                failure, place = message.error(), (message.topic(), message.partition())
-                if failure is None:
+                place = (message.topic(), message.partition())
+                if message.error() is None:
                     if place in left:
                         yield message
-                elif failure.code() == KafkaError._PARTITION_EOF:
+                elif ended(settings, message):
                     left.discard(place)
-                elif failure.code() in DAMAGED:
-                    raise damaged(message)
-                elif failure.fatal() or not failure.retriable():
-                    raise silent(settings)
     except KafkaException as error:
         raise silent(settings, error) from error
     finally:
@@ -109,6 +107,26 @@ def ends_of(settings: Settings, names: Iterable[str]) -> dict[tuple[str, int], i
             if not isinstance(cause, KafkaError) or not cause.retriable() or time.monotonic() > deadline:
                 raise silent(settings, error) from error
         time.sleep(0.2)
+
+
+def ended(settings: Settings, message: Message) -> bool:
+    """Whether what came instead of a record says that its partition ends here; False for what the client gets over.
+
+    LogDamaged; BrokerUnavailable for what it does not.
+    """
+    failure = message.error()
+    if failure.code() == KafkaError._PARTITION_EOF:
+        return True
+    check_whole(message)
+    if failure.fatal() or not failure.retriable():
+        raise silent(settings)
+    return False
+
+
+def check_whole(message: Message) -> None:
+    """LogDamaged where what came instead of a record stands for a batch that cannot be read."""
+    if message.error().code() in _DAMAGED:
+        raise damaged(message)
 
 
 def damaged(where: Message | Exception) -> LogDamaged:

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from hub.errors import LogDamaged, StateFromTheFuture, StateUnreadable
 from hub.ops.logs import logger
 from hub.settings import Settings
 from hub.streams import metrics
 from hub.streams.progress import LOG_EVERY_S, RestoreProgress
-from hub.streams.reading import CHUNK, DAMAGED, SILENCE_S, damaged, ends_of, reader, silent, to_end
+from hub.streams.reading import CHUNK, SILENCE_S, ended, ends_of, reader, silent, to_end
 from hub.streams.state import PartitionState
 
 TOMBSTONES_KEPT_MS: Final = 20 * 3600 * 1000
@@ -131,30 +131,25 @@ def _read_to_end(
             raise silent(settings)
         behind: dict[Place, int] = {}
         read: Counter[Place] = Counter()
-        ended: list[tuple[Place, int]] = []
+        stands: list[tuple[Place, int]] = []
         for message in messages:
             place = (message.topic(), message.partition())
-            failure = message.error()
-            if failure is None:
+            if message.error() is None:
                 read[place] += 1
                 behind[place] = message.offset() + 1
                 try:
                     by_place[place].load(message.key(), message.value())
                 except (StateUnreadable, UnicodeDecodeError, AttributeError) as error:  # the last: a record without key
                     raise _misread(place, message.offset(), error) from error
-            elif failure.code() == KafkaError._PARTITION_EOF:
-                ended.append((place, message.offset()))
-            elif failure.code() in DAMAGED:
-                raise damaged(message)
-            elif failure.fatal() or not failure.retriable():
-                raise silent(settings)
+            elif ended(settings, message):
+                stands.append((place, message.offset()))
         for place, position in behind.items():
             state = by_place[place]
             _guarded(settings, place, state, position)
             left = max(0, ends[place] - position)
             progress.moved(*_of(state), read=read[place], left=left, keys=state.so_far)
             metrics.RESTORED.labels(state.stage.name).inc(read[place])
-        for place, position in ended:
+        for place, position in stands:
             state = by_place[place]
             _guarded(settings, place, state, position, last=True)
             progress.moved(*_of(state), read=0, left=0, keys=state.so_far)

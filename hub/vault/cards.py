@@ -7,9 +7,7 @@ Erasure destroys the data key: what backups and logs still hold of the sealed ro
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,8 +20,9 @@ from sqlalchemy.orm import Session
 from hub.errors import PurposeRefused, StateFromTheFuture, VaultError
 from hub.ops.clock import Clock
 from hub.settings import Settings
-from hub.store.db import open_store, session
+from hub.store.db import in_lists, open_store, session
 from hub.vault.audit import START, Action, AuditChain, AuditReport, Entry, Outcome, require_code
+from hub.vault.data_keys import DataKeys, require_tokens
 from hub.vault.envelope import Wrapping, altered, card_bound, record_bound, seal, unseal
 from hub.vault.keys import Keys, fingerprint, load_keys
 from hub.vault.models import AUDIT_HEAD, CARD, META, PERSON_KEY, RECORD, VERSION, metadata
@@ -32,8 +31,6 @@ from hub.vault.sealed import Sealer
 from hub.vault.tokens import Tokens
 
 _CREATE_LOCK: Final = 33110002  # PostgreSQL advisory lock of our own choosing: two first starts queue
-_IN: Final = 500  # values in one IN list, below the least limit of SQLite (999)
-_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class IdentityCard(Struct, frozen=True, kw_only=True):
@@ -95,6 +92,7 @@ class Vault:
         self._chain = AuditChain(keys.audit)
         self._wrapping = Wrapping(keys.wrapping)
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._data_keys = DataKeys(self._wrapping, self._insert)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _overwrite_what_is_deleted)
 
@@ -137,7 +135,7 @@ class Vault:
         Returns the tokens that were erased: their cards are not written. A card older than the one held is ignored.
         """
         with session(self._engine) as db:
-            data_keys = self._data_keys(db, {card.person for card in cards})
+            data_keys = self._data_keys.made(db, {card.person for card in cards})
             rows = []
             # In one order everywhere, so that two writers on PostgreSQL cannot wait for each other.
             for card in sorted(cards, key=lambda card: (card.person, card.origin, card.record_time)):
@@ -171,7 +169,7 @@ class Vault:
     def map_records(self, records: Sequence[RecordId]) -> frozenset[str]:
         """Keep under which id a source knows its records, for the files that go back to it. Returns erased tokens."""
         with session(self._engine) as db:
-            data_keys = self._data_keys(db, {record.person for record in records})
+            data_keys = self._data_keys.made(db, {record.person for record in records})
             rows = []
             for record in sorted(records, key=lambda record: (record.source, record.record_id)):
                 data_key = data_keys[record.person]
@@ -204,7 +202,7 @@ class Vault:
         """
         require_code("actor", actor)
         require_code("reason", reason)
-        _require_tokens([person])
+        require_tokens([person])
         now = self._now_ms()
         with session(self._engine) as db:
             key = db.execute(
@@ -254,9 +252,9 @@ class Vault:
         self._permit("open", tokens, fields, purpose, actor, reason)
         openings: dict[str, Opening] = {}
         with session(self._engine) as db:
-            held = self._held_keys(db, tokens)
+            held = self._data_keys.held(db, tokens)
             cards: dict[str, list[Any]] = {}
-            for chunk in _chunks(tokens):
+            for chunk in in_lists(tokens):
                 for row in db.execute(select(CARD).where(CARD.c.person.in_(chunk))):
                     cards.setdefault(row.person, []).append(row)
             for token in tokens:
@@ -284,10 +282,10 @@ class Vault:
         with session(self._engine) as db:
             rows = [
                 row
-                for chunk in _chunks(sorted(set(record_ids)))
+                for chunk in in_lists(set(record_ids))
                 for row in db.execute(select(RECORD).where(RECORD.c.source == source, RECORD.c.record_id.in_(chunk)))
             ]
-            held = self._held_keys(db, sorted({row.person for row in rows}))
+            held = self._data_keys.held(db, {row.person for row in rows})
             for row in rows:
                 data_key = held.get(row.person)
                 if data_key is None:
@@ -311,7 +309,7 @@ class Vault:
         """Check an opening before anything is read; a refusal is audited, then raised."""
         require_code("actor", actor)
         require_code("reason", reason)
-        _require_tokens(people)
+        require_tokens(people)
         found: Purpose | None = None
         try:
             found = self.purposes.get(purpose)
@@ -364,37 +362,6 @@ class Vault:
             known["number_last4"] = known["number"][-4:]
         return known
 
-    def _data_keys(self, db: Session, people: Collection[str]) -> dict[str, bytes | None]:
-        """Data key of each person, made where there is none; None for an erased person."""
-        _require_tokens(people)
-        ordered = sorted(people)
-        held = self._held_keys(db, ordered)
-        missing = [person for person in ordered if person not in held]
-        if missing:
-            rows = [
-                {
-                    "person": person,
-                    "key_id": self._wrapping.active,
-                    "wrapped": self._wrapping.new_key(person),
-                    "erased_at": None,
-                }
-                for person in missing
-            ]
-            self._execute(db, self._insert(PERSON_KEY).on_conflict_do_nothing(), rows)
-            # Read back: another process may have been first.
-            held |= self._held_keys(db, missing)
-        return held
-
-    def _held_keys(self, db: Session, people: Sequence[str]) -> dict[str, bytes | None]:
-        held: dict[str, bytes | None] = {}
-        for chunk in _chunks(people):
-            for row in db.execute(select(PERSON_KEY).where(PERSON_KEY.c.person.in_(chunk))):
-                if row.erased_at is not None:
-                    held[row.person] = None
-                else:
-                    held[row.person] = self._wrapping.unwrap(row.person, row.key_id, row.wrapped or b"")
-        return held
-
     @staticmethod
     def _execute(db: Session, statement: Any, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -419,14 +386,3 @@ def open_vault(settings: Settings) -> Vault:
 def _overwrite_what_is_deleted(connection: Any, _record: Any) -> None:
     """SQLite leaves deleted bytes in the file unless told otherwise; a destroyed key must be gone."""
     connection.execute("PRAGMA secure_delete=ON")
-
-
-def _require_tokens(people: Collection[str]) -> None:
-    if not all(_TOKEN.fullmatch(person) for person in people):
-        raise VaultError("a person is not named by a token of 32 hex digits — make it with Tokens.person_token")
-
-
-def _chunks(values: Sequence[str]) -> Iterator[list[str]]:
-    iterator = iter(values)
-    while chunk := list(islice(iterator, _IN)):
-        yield chunk

@@ -27,8 +27,8 @@ FIRST, FURTHER = 1_500, 500
 PATIENCE_S = 300.0
 """A JVM on a machine that is busy with other tests takes minutes to begin; on a quiet one it takes seconds."""
 FORGETS = ("idiomatic",)
-"""Faust's Tables were seen to come back with another answer than they had, once in some ten runs on a busy machine:
-38 of 89 homes. Their restore is timed by the benchmark; what they answer afterwards is not vouched for."""
+"""Faust's Tables were seen to come back with another answer than they had, once, on a busy machine: 38 of 89 homes
+differed. Their restore is timed by the benchmark; what they answer afterwards is not vouched for."""
 
 STOPPED = (0, 128 + signal.SIGTERM)
 """Exit statuses of one that ended when it was asked to; Java ends with the second."""

@@ -13,15 +13,21 @@ from confluent_kafka import TopicPartition
 from hub.errors import LogDamaged
 from hub.stack import LocalStack
 from hub.store.db import migrate, open_store
+from hub.streams.activation import activate_policy, current, held_by
+from hub.streams.admin import create_topics
 from hub.streams.consumers import StoreConsumer
 from hub.streams.reading import to_end
 from hub.streams.restore import restore
+from hub.streams.schemas import register
 from hub.streams.state import PartitionState
+from hub.streams.topics import POLICY
 from tests.integration.streams import ledger
 from tests.integration.streams.conftest import Bench, bench_on, wait_exit
+from tests.integration.streams.hub_worker import chosen_law
 
 TOPIC = ledger.INPUTS[0].name
 NAME = "damaged"
+LAW = chosen_law(None, None)
 
 
 class Disk:
@@ -32,10 +38,10 @@ class Disk:
         self._folder = folder
         self._whole: dict[Path, bytes] = {}
 
-    def spoil(self, topic: str, how: str) -> None:
+    def spoil(self, how: str, *topics: str) -> None:
         """Change or cut off the last batch of each partition; a broker stopped in order does not look at its start."""
         self._stack.broker.stop()
-        for file in self._folder.rglob(f"{topic}-*/*.log"):
+        for file in (file for topic in topics for file in self._folder.rglob(f"{topic}-*/*.log")):
             held = file.read_bytes()
             if held:
                 self._whole[file] = held
@@ -73,7 +79,7 @@ def test_a_worker_ends_and_goes_on_when_it_is_mended(disk: tuple[Bench, Disk], h
         worker = bench.worker(NAME, "whole")
         assert bench.faults(NAME) == []
         worker.terminate()
-    files.spoil(TOPIC, how)
+    files.spoil(how, TOPIC)
     worker = bench.worker(NAME, "harmed", ready=False)
     assert wait_exit(worker) == 1, worker.log_tail()
     assert '"reason": "log_damaged"' in worker.log_tail()
@@ -85,18 +91,23 @@ def test_a_worker_ends_and_goes_on_when_it_is_mended(disk: tuple[Bench, Disk], h
 
 
 def test_whoever_else_reads_stops_before_it(disk: tuple[Bench, Disk], tmp_path: Path) -> None:
-    """librdkafka would go on behind it: a restore would forget a state, a dispatcher an alert."""
+    """librdkafka would go on behind it: a restore would forget a state, a dispatcher an alert, a worker the law."""
     bench, files = disk
     worker = bench.worker(NAME, "whole")
     assert bench.faults(NAME) == []
     worker.terminate()
     state = ledger.state_topic(NAME).name
-    files.spoil(state, "changed")
     settings, partitions = bench.settings, range(bench.settings.partitions)
+    create_topics(settings, [POLICY])
+    register(settings.registry_url, [POLICY.name])
+    activate_policy(settings, bench.codec, held_by(LAW, 0))
+    files.spoil("changed", state, POLICY.name)
     with pytest.raises(LogDamaged, match=state):
         restore(settings, [PartitionState(ledger.stage(NAME), at) for at in partitions], threading.Event())
     with pytest.raises(LogDamaged, match=state):
         list(to_end(settings, "look", [TopicPartition(state, at, 0) for at in partitions]))
+    with pytest.raises(LogDamaged, match=POLICY.name):
+        current(settings)
     url = f"sqlite:///{tmp_path / 'store.db'}"
     migrate(url)
     engine = open_store(url)
